@@ -1,0 +1,1 @@
+"""Shared code of the workbook: core computes, figures draw, explore moves, answers know."""
