@@ -1,0 +1,218 @@
+"""Compares a reader's answer with what is expected and says in one sentence what it found; knows no answer itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found: a status, one sentence, and the points earned of the points possible."""
+
+    question: str
+    status: str  # "right", "wrong", "unanswered" or "unreadable"
+    sentence: str
+    earned: float
+    points: float
+
+    def __repr__(self):
+        mark = {"right": "\N{CHECK MARK}", "wrong": "\N{BALLOT X}", "unanswered": "\N{HORIZONTAL ELLIPSIS}"}
+        sign = mark.get(self.status, "?")
+        return f"{sign} {self.question} ({self.earned:g} of {self.points:g} points): {self.sentence}"
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A mistake that readers make: what to say about it, and a function that makes it."""
+
+    sentence: str
+    make: Callable
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question whose answer is one or more numbers or arrays.
+
+    `parts` names what is asked for, in order; `expected()` returns the right values; every slip's `make()` returns the
+    values that the mistake produces. `decimals` are the digits asked for: an answer rounded to them is right.
+    """
+
+    id: str
+    points: float
+    parts: Sequence[str]
+    expected: Callable
+    slips: Sequence[Slip] = ()
+    hints: Sequence[str] = ()
+    decimals: int = 4
+    also: Sequence[Callable] = field(default=())  # further readings of the question that count as right
+
+    def judge(self, *given) -> Verdict:
+        """Return the verdict on the reader's values; never raises on what a reader can type."""
+        if _unanswered(given):
+            return self._unanswered()
+        if len(given) != len(self.parts):
+            return self._verdict(
+                "unreadable",
+                f"{_count(len(self.parts))} asked for ({', '.join(self.parts)}), {len(given)} given.",
+            )
+        values = []
+        expected = [np.asarray(e, dtype=float) for e in self.expected()]
+        for name, value, right in zip(self.parts, given, expected, strict=True):
+            array, trouble = read_number(value, right.shape)
+            if trouble:
+                return self._verdict("unreadable", f"{name} {trouble}")
+            values.append(array)
+        readings = [expected, *([np.asarray(e, dtype=float) for e in also()] for also in self.also)]
+        for reading in readings:
+            if all(self._close(v, r) for v, r in zip(values, reading, strict=True)):
+                return self._verdict("right", self._praise(), self.points)
+        return self._explain(values, expected)
+
+    def _explain(self, values, expected):
+        right = [self._close(v, e) for v, e in zip(values, expected, strict=True)]
+        matches = []
+        for slip in self.slips:
+            made = [np.asarray(m, dtype=float) for m in slip.make()]
+            # What is not right must be what the slip makes, so that a slip made half-way is recognised too.
+            if all(
+                r or (v.shape == m.shape and self._close(v, m)) for v, m, r in zip(values, made, right, strict=True)
+            ):
+                matches.append(slip.sentence)
+        if matches:
+            return self._verdict("wrong", " Or: ".join(dict.fromkeys(matches)))
+        rough = 0.5 * 10.0 ** (2 - self.decimals) * 1.2
+        if all(v.shape == e.shape and np.all(np.abs(v - e) <= rough) for v, e in zip(values, expected, strict=True)):
+            return self._verdict("wrong", f"close, but {self.decimals} decimals are asked for.")
+        wrong = [name for name, r in zip(self.parts, right, strict=True) if not r]
+        good = [name for name, r in zip(self.parts, right, strict=True) if r]
+        sentence = f"{_join(wrong)} {'is' if len(wrong) == 1 else 'are'} not right"
+        if good:
+            sentence += f", {_join(good)} {'is' if len(good) == 1 else 'are'}"
+        return self._verdict("wrong", sentence + f'; hint("{self.id}") helps.')
+
+    def _close(self, value, right):
+        # Half a unit of the last digit asked for, and a little for the rounding of the reader's own steps.
+        return value.shape == right.shape and bool(np.all(np.abs(value - right) <= 0.6 * 10.0**-self.decimals))
+
+    def _praise(self):
+        return "right."
+
+    def _unanswered(self):
+        return self._verdict("unanswered", f'not answered yet. Replace the ... above; hint("{self.id}") gives a hint.')
+
+    def _verdict(self, status, sentence, earned=0.0):
+        return Verdict(self.id, status, sentence, earned, self.points)
+
+
+@dataclass(frozen=True)
+class FunctionQuestion(Question):
+    """A question answered by a function, judged by what it returns on inputs it has not seen.
+
+    `cases()` returns a list of argument tuples; `expected(*arguments)` and every slip's `make(*arguments)` return the
+    array for one of them. `parts` holds one name: that of the function.
+    """
+
+    cases: Callable = list
+    tolerance: float = 1e-7
+
+    def judge(self, *given) -> Verdict:
+        """Return the verdict on the reader's function; never raises on what a reader can type."""
+        if _unanswered(given):
+            return self._unanswered()
+        if len(given) != 1 or not callable(given[0]):
+            return self._verdict("unreadable", f"give one function, {self.parts[0]}; {_kind(given[0])} was given.")
+        returned, cases = [], self.cases()
+        for arguments in cases:
+            right = np.asarray(self.expected(*arguments), dtype=float)
+            try:
+                value = given[0](*(np.array(a, copy=True) for a in arguments))
+            except Exception as error:
+                shapes = ", ".join(str(np.shape(a)) for a in arguments)
+                return self._verdict(
+                    "wrong",
+                    f"your function raised {type(error).__name__} ({error}) on inputs of shapes {shapes}.",
+                )
+            if value is ... or value is None:
+                what = "..." if value is ... else "nothing"
+                if value is ...:
+                    return self._unanswered()
+                return self._verdict("unreadable", f"your function returned {what}; end it with return.")
+            array, trouble = read_number(value, None)
+            if trouble:
+                return self._verdict("unreadable", f"what your function returned {trouble}")
+            returned.append((arguments, right, array))
+        if all(self._same(value, right) for _, right, value in returned):
+            return self._verdict("right", self._praise(), self.points)
+        for slip in self.slips:
+            if all(self._same(value, _attempt(slip.make, arguments)) for arguments, _, value in returned):
+                return self._verdict("wrong", slip.sentence)
+        for _, right, value in returned:
+            if value.shape != right.shape:
+                return self._verdict("wrong", f"the shape should be {right.shape}, yours is {value.shape}.")
+        return self._verdict("wrong", f'the shape is right, the values are not; hint("{self.id}") helps.')
+
+    def _same(self, value, right):
+        if right is None or value.shape != np.shape(right):
+            return False
+        scale = max(1.0, float(np.max(np.abs(right), initial=0.0)))
+        return bool(np.all(np.abs(value - right) <= self.tolerance * scale))
+
+
+def _attempt(make, arguments):
+    try:
+        return np.asarray(make(*arguments), dtype=float)
+    except Exception:  # a slip such as a missing transpose need not fit every shape
+        return None
+
+
+def read_number(value, shape):
+    """Return `value` as a float array and an empty string, or None and the rest of a sentence that says what is wrong.
+
+    Lists, NumPy arrays and PyTorch tensors are read alike. `shape` is the shape asked for, or None for any.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, str):
+        return None, f"is a text, {value!r}; type a number without quotes."
+    if callable(value):
+        return None, "is a function; call it, and give the number that it returns."
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        return None, "has rows of different lengths; give every row the same number of entries."
+    if np.iscomplexobj(array):
+        return None, "is a complex number; a real one is asked for."
+    try:
+        array = array.astype(float)
+    except (ValueError, TypeError):
+        return (
+            None,
+            f"is {_kind(value)}; {'a number' if shape in ((), None) else 'an array of numbers'} is asked for.",
+        )
+    if not np.all(np.isfinite(array)):
+        return None, "holds NaN or infinity; look for a division by zero or an overflow."
+    if shape is not None and array.shape != shape:
+        if array.size == 1 and shape == ():
+            array = array.reshape(())
+        else:
+            wanted = "one number" if shape == () else f"an array of shape {shape}"
+            return None, f"has shape {array.shape}; {wanted} is asked for."
+    return array, ""
+
+
+def _unanswered(given):
+    return not given or any(value is ... for value in given)
+
+
+def _kind(value):
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _count(n):
+    return "one value is" if n == 1 else f"{n} values are"
+
+
+def _join(names):
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -1,0 +1,149 @@
+"""One look for the whole workbook: colours, figure sizes, and the objects that a cell shows."""
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+
+import matplotlib
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from PIL import Image
+
+# The Okabe-Ito colours, which stay apart under the three common colour-vision deficiencies.
+BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+INK, GREY, FAINT, PAPER = "#1F2933", "#5B6572", "#D5DAE0", "#FFFFFF"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))  # a second channel beside colour
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DIVERGING = LinearSegmentedColormap.from_list("workbook", [BLUE, "#CFE3F0", PAPER, "#F8DCC8", ORANGE])
+
+WIDTH = 8.4  # inches; 840 pixels on screen, inside a page of 1,000
+DPI = 100
+
+_RC = {
+    "figure.facecolor": PAPER,  # opaque, so that a dark theme does not swallow black labels
+    "axes.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 6,
+    "legend.frameon": True,
+    "legend.framealpha": 0.9,
+    "legend.edgecolor": FAINT,
+    "legend.fontsize": 9.5,
+    "image.interpolation": "nearest",
+    "mathtext.fontset": "dejavusans",
+}
+
+
+def context():
+    """Return the context manager under which every figure of the workbook is made and drawn."""
+    return matplotlib.rc_context(_RC)
+
+
+def figure(height=3.6, width=WIDTH, **subplots):
+    """Return a bare Figure and its axes in the workbook's style.
+
+    `height` and `width` are inches; the remaining keywords are those of `Figure.subplots`. The figure belongs to no
+    pyplot state, so nothing leaks between cells. The layout is computed once, not at every draw.
+    """
+    with context():
+        fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+        fig.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.05, hspace=0.06)
+        axes = fig.subplots(**subplots)
+    return fig, axes
+
+
+def png(fig, dpi=144):
+    """Return `fig` as PNG bytes in at most 256 colours, which keeps a stored notebook small."""
+    raw = io.BytesIO()
+    with context():
+        fig.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
+    image = Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    image.save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+class Picture:
+    """A figure with the sentence that describes it: the sentence is its alternative text and what tests compare."""
+
+    def __init__(self, fig, sentence):
+        self.figure, self.sentence = fig, sentence
+
+    def __repr__(self):
+        return self.sentence
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data = {"image/png": base64.b64encode(png(self.figure)).decode(), "text/plain": self.sentence}
+        width = round(self.figure.get_figwidth() * DPI)
+        return data, {"image/png": {"alt": self.sentence, "width": width}}
+
+
+class Table:
+    """A small table that reads well in a notebook, in plain text and to a screen reader.
+
+    `headers` are strings; `rows` are sequences of the same length; `formats` gives one format specification a column
+    ("" for text). Numbers are right-aligned. Raises ValueError if a row has another length than the headers.
+    """
+
+    def __init__(self, headers: Sequence[str], rows: Iterable[Sequence], formats: Sequence[str] = (), caption=""):
+        self.headers, self.caption = list(headers), caption
+        formats = list(formats) or [""] * len(self.headers)
+        self.cells, self.numeric = [], [bool(f) for f in formats]
+        for row in rows:
+            row = list(row)
+            if len(row) != len(self.headers):
+                raise ValueError(f"a table row has {len(row)} entries but there are {len(self.headers)} headers")
+            self.cells.append([_cell(value, spec) for value, spec in zip(row, formats, strict=True)])
+
+    def __repr__(self):
+        lines = [self.headers, *self.cells]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.headers))]
+        pad = [str.rjust if number else str.ljust for number in self.numeric]
+        text = ["  ".join(p(c, w) for p, c, w in zip(pad, line, widths, strict=True)).rstrip() for line in lines]
+        text.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
+        return "\n".join(([self.caption] if self.caption else []) + text)
+
+    def _repr_html_(self):
+        sides = ["right" if number else "left" for number in self.numeric]
+
+        def row(tag, cells):
+            return "".join(
+                f'<{tag} style="text-align:{side};padding:2px 10px">{html.escape(cell)}</{tag}>'
+                for side, cell in zip(sides, cells, strict=True)
+            )
+
+        caption = f'<caption style="caption-side:top;text-align:left">{html.escape(self.caption)}</caption>'
+        head = f"<thead><tr>{row('th', self.headers)}</tr></thead>"
+        body = "".join(f"<tr>{row('td', cells)}</tr>" for cells in self.cells)
+        style = "font-variant-numeric:tabular-nums;border-collapse:collapse"
+        return f'<table style="{style}">{caption if self.caption else ""}{head}<tbody>{body}</tbody></table>'
+
+
+def _cell(value, spec):
+    if isinstance(value, str) or value is None:
+        return value or ""
+    text = format(value, spec)
+    if text.startswith("-") and not text.strip("-0.e+"):
+        text = text[1:]  # a rounded -0.0 is printed as 0
+    return text.replace("-", "\N{MINUS SIGN}") if spec else text
