@@ -1,7 +1,7 @@
 """Compares a reader's answer with what is expected and says in one sentence what it found; knows no answer itself."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,44 +45,49 @@ class Question:
     slips: Sequence[Slip] = ()
     hints: Sequence[str] = ()
     decimals: int = 4
-    also: Sequence[Callable] = field(default=())  # further readings of the question that count as right
+    also: Sequence[Slip] = ()  # further readings of the question that count as right, with a word about each
 
     def judge(self, *given) -> Verdict:
         """Return the verdict on the reader's values; never raises on what a reader can type."""
         if _unanswered(given):
             return self._unanswered()
         if len(given) != len(self.parts):
-            return self._verdict(
-                "unreadable",
-                f"{_count(len(self.parts))} asked for ({', '.join(self.parts)}), {len(given)} given.",
-            )
-        values = []
-        expected = [np.asarray(e, dtype=float) for e in self.expected()]
+            asked = f"{_count(len(self.parts))} asked for ({', '.join(self.parts)}), {len(given)} given."
+            return self._verdict("unreadable", asked)
+        values, expected = [], _arrays(self.expected())
         for name, value, right in zip(self.parts, given, expected, strict=True):
             array, trouble = read_number(value, right.shape)
             if trouble:
                 return self._verdict("unreadable", f"{name} {trouble}")
             values.append(array)
-        readings = [expected, *([np.asarray(e, dtype=float) for e in also()] for also in self.also)]
-        for reading in readings:
-            if all(self._close(v, r) for v, r in zip(values, reading, strict=True)):
-                return self._verdict("right", self._praise(), self.points)
-        return self._explain(values, expected)
+        # An answer rounded to the digits asked for is right. One with more digits than that may still betray a slip
+        # whose effect is small, so the digits that the reader gave decide between the expected values and the slips.
+        finest = self._tolerance(max(self.decimals, _decimals_of(values)))
+        readings = [("right.", expected), *((f"right. {a.sentence}", _arrays(a.make())) for a in self.also)]
+        exact = [sentence for sentence, reading in readings if _fits(values, reading, finest)]
+        if exact:
+            return self._verdict("right", exact[0], self.points)
+        roughly = any(_fits(values, reading, self._tolerance(self.decimals)) for _, reading in readings)
+        made = [(slip.sentence, _arrays(slip.make())) for slip in self.slips]
+        if roughly:
+            betrayed = [sentence for sentence, slip in made if _fits(values, slip, finest)]
+            if betrayed:
+                return self._verdict("wrong", " Or: ".join(dict.fromkeys(betrayed)))
+            return self._verdict("right", "right.", self.points)
+        return self._explain(values, expected, made)
 
-    def _explain(self, values, expected):
-        right = [self._close(v, e) for v, e in zip(values, expected, strict=True)]
-        matches = []
-        for slip in self.slips:
-            made = [np.asarray(m, dtype=float) for m in slip.make()]
-            # What is not right must be what the slip makes, so that a slip made half-way is recognised too.
-            if all(
-                r or (v.shape == m.shape and self._close(v, m)) for v, m, r in zip(values, made, right, strict=True)
-            ):
-                matches.append(slip.sentence)
+    def _explain(self, values, expected, made):
+        near = self._tolerance(self.decimals)
+        right = [_near(v, e, near) for v, e in zip(values, expected, strict=True)]
+        # What is not right must be what the slip makes, so that a slip made half-way is recognised too.
+        matches = [
+            sentence
+            for sentence, slip in made
+            if all(r or _near(v, m, near) for v, m, r in zip(values, slip, right, strict=True))
+        ]
         if matches:
             return self._verdict("wrong", " Or: ".join(dict.fromkeys(matches)))
-        rough = 0.5 * 10.0 ** (2 - self.decimals) * 1.2
-        if all(v.shape == e.shape and np.all(np.abs(v - e) <= rough) for v, e in zip(values, expected, strict=True)):
+        if _fits(values, expected, self._tolerance(self.decimals - 2)):
             return self._verdict("wrong", f"close, but {self.decimals} decimals are asked for.")
         wrong = [name for name, r in zip(self.parts, right, strict=True) if not r]
         good = [name for name, r in zip(self.parts, right, strict=True) if r]
@@ -91,12 +96,10 @@ class Question:
             sentence += f", {_join(good)} {'is' if len(good) == 1 else 'are'}"
         return self._verdict("wrong", sentence + f'; hint("{self.id}") helps.')
 
-    def _close(self, value, right):
-        # Half a unit of the last digit asked for, and a little for the rounding of the reader's own steps.
-        return value.shape == right.shape and bool(np.all(np.abs(value - right) <= 0.6 * 10.0**-self.decimals))
-
-    def _praise(self):
-        return "right."
+    @staticmethod
+    def _tolerance(decimals):
+        # Half a unit of the last digit, and a little for the rounding of the reader's own steps.
+        return 0.6 * 10.0**-decimals
 
     def _unanswered(self):
         return self._verdict("unanswered", f'not answered yet. Replace the ... above; hint("{self.id}") gives a hint.')
@@ -133,17 +136,16 @@ class FunctionQuestion(Question):
                     "wrong",
                     f"your function raised {type(error).__name__} ({error}) on inputs of shapes {shapes}.",
                 )
-            if value is ... or value is None:
-                what = "..." if value is ... else "nothing"
-                if value is ...:
-                    return self._unanswered()
-                return self._verdict("unreadable", f"your function returned {what}; end it with return.")
+            if value is ...:
+                return self._unanswered()
+            if value is None:
+                return self._verdict("unreadable", "your function returned nothing; end it with return.")
             array, trouble = read_number(value, None)
             if trouble:
                 return self._verdict("unreadable", f"what your function returned {trouble}")
             returned.append((arguments, right, array))
         if all(self._same(value, right) for _, right, value in returned):
-            return self._verdict("right", self._praise(), self.points)
+            return self._verdict("right", "right.", self.points)
         for slip in self.slips:
             if all(self._same(value, _attempt(slip.make, arguments)) for arguments, _, value in returned):
                 return self._verdict("wrong", slip.sentence)
@@ -199,6 +201,27 @@ def read_number(value, shape):
             wanted = "one number" if shape == () else f"an array of shape {shape}"
             return None, f"has shape {array.shape}; {wanted} is asked for."
     return array, ""
+
+
+def _arrays(values):
+    return [np.asarray(value, dtype=float) for value in values]
+
+
+def _near(value, right, tolerance):
+    return value.shape == right.shape and bool(np.all(np.abs(value - right) <= tolerance))
+
+
+def _fits(values, reading, tolerance):
+    return all(_near(v, r, tolerance) for v, r in zip(values, reading, strict=True))
+
+
+def _decimals_of(values, most=10):
+    """Return how many decimals the reader gave, at most `most`."""
+    flat = np.concatenate([np.ravel(v) for v in values])
+    for decimals in range(most):
+        if np.all(np.abs(flat - np.round(flat, decimals)) < 1e-12):
+            return decimals
+    return most
 
 
 def _unanswered(given):

@@ -1,0 +1,150 @@
+"""What Theory 1 expects, and the slips that lead elsewhere; every value is computed by making the slip."""
+
+import numpy as np
+
+from helpers import assignment as given
+from helpers.checks import Question, Slip
+from helpers.core import descent
+
+_SLOPE = descent.gelu_gradient
+
+
+def _walk(gradient=_SLOPE, x0=given.START_NEAR, step=given.SMALL_STEP, value=descent.gelu, fresh=True):
+    """Make the three updates with whatever the reader may have put in place of the right pieces; return x and value."""
+    x = [x0]
+    for _ in range(given.STEPS):
+        x.append(x[-1] - step * float(gradient(x[-1] if fresh else x0)))
+    return _pairs(x[1:], value)
+
+
+def _average(
+    v0=None, beta=given.MOMENTUM, weight=1 - given.MOMENTUM, step=given.SMALL_STEP, along_fresh=True, sign=-1.0
+):
+    """Make the three updates of 1c with an average that starts at v0 and weighs a new gradient with `weight`."""
+    x, v = [given.START_FAR], float(_SLOPE(given.START_FAR)) if v0 is None else v0
+    for _ in range(given.STEPS):
+        old, v = v, beta * v + weight * float(_SLOPE(x[-1]))
+        x.append(x[-1] + sign * step * (v if along_fresh else old))
+    return _pairs(x[1:])
+
+
+def _pairs(x, value=descent.gelu):
+    return (*x, *(float(value(point)) for point in x))
+
+
+def _sigmoid_only(x):
+    return descent.sigmoid(given.GELU_SCALE * x)
+
+
+def _inner_forgotten(x):
+    s = _sigmoid_only(x)
+    return s + x * s * (1 - s)
+
+
+def _scale_nowhere(x):
+    s = descent.sigmoid(x)
+    return s + x * s * (1 - s)
+
+
+def _product_half(x):
+    s = _sigmoid_only(x)
+    return given.GELU_SCALE * x * s * (1 - s)
+
+
+def _slips(x0, step, other_step):
+    same = dict(x0=x0, step=step)
+    return (
+        Slip(
+            "the 1.702 is missing in the derivative: by the chain rule, σ(1.702 x) has the derivative 1.702 σ(1 - σ).",
+            lambda: _walk(_inner_forgotten, **same),
+        ),
+        Slip("the sign is turned: descent subtracts η times the gradient.", lambda: _walk(x0=x0, step=-step)),
+        Slip(
+            "the derivative has only its first half, σ(1.702 x); the product rule has two terms.",
+            lambda: _walk(_sigmoid_only, **same),
+        ),
+        Slip(
+            "the derivative has only its second half, 1.702 x σ(1 - σ): the product rule has two terms.",
+            lambda: _walk(_product_half, **same),
+        ),
+        Slip(
+            "this is the exact GELU, x Φ(x); the assignment's is x σ(1.702 x).",
+            lambda: _walk(descent.gelu_exact_gradient, value=descent.gelu_exact, **same),
+        ),
+        Slip(
+            "the gradient of x₀ was used for every step; take it anew at each point.",
+            lambda: _walk(fresh=False, **same),
+        ),
+        Slip("the 1.702 is missing throughout: GELU is x σ(1.702 x).", lambda: _walk(_scale_nowhere, **same)),
+        Slip(f"this is η = {other_step:g}; {step:g} is asked for.", lambda: _walk(x0=x0, step=other_step)),
+        Slip(
+            "GELU itself was subtracted; descent subtracts η times its derivative.",
+            lambda: _walk(descent.gelu, **same),
+        ),
+    )
+
+
+_PARTS = ("x1", "x2", "x3", "GELU(x1)", "GELU(x2)", "GELU(x3)")
+_HINTS = (
+    "GELU is a product, x times σ(1.702 x). Which rule differentiates a product, and what does the 1.702 add?",
+    "GELU'(x) = σ(1.702 x) + 1.702 x σ(1.702 x) (1 - σ(1.702 x)). At x = 0 it is ½.",
+    "Take the gradient anew at each point: x1 = x0 - η GELU'(x0), then x2 = x1 - η GELU'(x1).",
+)
+_SIDE = (
+    Slip(
+        "(You stepped along v_t, reading A of Eq. 5; reading B steps along v_{t+1}. They part in the sixth decimal.)",
+        lambda: _average(along_fresh=False),
+    ),
+)
+
+
+def _far(**changes):
+    return _walk(x0=given.START_FAR, **changes)
+
+
+QUESTIONS = {
+    question.id: question
+    for question in (
+        Question(
+            id="1a", points=3, parts=_PARTS, expected=_walk, hints=_HINTS,
+            slips=_slips(given.START_NEAR, given.SMALL_STEP, given.LARGE_STEP),
+        ),
+        Question(
+            id="1b", points=3, parts=_PARTS, expected=lambda: _walk(step=given.LARGE_STEP), hints=_HINTS,
+            slips=_slips(given.START_NEAR, given.LARGE_STEP, given.SMALL_STEP),
+        ),
+        Question(
+            id="1c GD", points=3, parts=_PARTS, expected=_far, hints=_HINTS,
+            slips=(
+                *_slips(given.START_FAR, given.SMALL_STEP, given.LARGE_STEP),
+                Slip("these values belong to momentum; plain gradient descent is asked for here.", _average),
+                Slip("this starts at 0; part 1c starts at -3.", _walk),
+            ),
+        ),
+        Question(
+            id="1c momentum", points=3, parts=_PARTS, expected=_average, also=_SIDE,
+            hints=(
+                "v0 is the gradient at x0 = -3, and the first average is β v0 + (1-β) ∇f(x0): what does that give?",
+                "v1 = v0, so x1 is that of gradient descent. Then v2 = 0.9 v1 + 0.1 GELU'(x1) and x2 = x1 - η v2.",
+                "The answers agree with gradient descent to four decimals. That is no accident: see the fifth.",
+            ),
+            slips=(
+                Slip("these are the values of plain gradient descent; the average lags behind them.", _far),
+                Slip("v0 is taken as 0; here it is the gradient at x0.", lambda: _average(v0=0.0)),
+                Slip("the factor (1-β) before the gradient is missing.", lambda: _average(weight=1.0)),
+                Slip("this is η = 1; the corrected edition says 0.1.", lambda: _average(step=given.LARGE_STEP)),
+                Slip("β and 1-β have changed places.", lambda: _average(beta=1 - given.MOMENTUM, weight=given.MOMENTUM)),
+                Slip("the sign is turned: the update subtracts η v.", lambda: _average(sign=1.0)),
+                Slip(
+                    "this is heavy ball: its v starts at 0 and the gradient enters with weight 1.",
+                    lambda: _average(v0=0.0, weight=1.0),
+                ),
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+def trajectory_values(trajectory):
+    """Return the six numbers that a check asks for, from a Trajectory of three steps."""
+    return (*np.asarray(trajectory.x[1:]), *np.asarray(trajectory.value[1:]))

@@ -1,0 +1,22 @@
+"""The explorer of Theory 1: a descent on GELU, step by step."""
+
+from helpers.core.descent import METHODS
+from helpers.explore.explorer import Explorer, choice, slider, whole
+from helpers.figures.descent import DescentScene
+
+STEPS = 60
+
+
+def descend(method="gradient descent", x0=-3.0, learning_rate=1.0, momentum=0.9, n=12):
+    """Return the explorer of one descent on GELU, shown at step `n` of 60.
+
+    `x0` is in [-4, 3], `learning_rate` in [0.05, 8], `momentum` in [0, 0.99]; values beyond move to the nearest end.
+    """
+    controls = {
+        "method": choice("rule", METHODS, method),
+        "x0": slider("start x₀", x0, -4.0, 3.0, 0.05),
+        "learning_rate": slider("step size η", learning_rate, 0.05, 8.0, 0.05),
+        "momentum": slider("momentum β", momentum, 0.0, 0.99, 0.01),
+        "n": whole("step t", n, 0, STEPS),
+    }
+    return Explorer(DescentScene(STEPS), controls, call="explore.descend", steps="n")
