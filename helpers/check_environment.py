@@ -1,0 +1,242 @@
+"""What this machine offers the workbook: `python -m helpers.check_environment`, or `report()` in a notebook.
+
+Nothing but the standard library is imported at the top, and every check is allowed to fail, so the report appears even
+where half of the packages are missing. That is when it is needed.
+"""
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ENVIRONMENT_NAME = "deep-learning-workbook"  # in environment.yml
+OLDEST_PYTHON, FIRST_UNTESTED_PYTHON = (3, 11), (3, 14)
+INSTALL = "Run `python -m pip install -r requirements.txt` in the folder of the workbook."
+FREE_GIGABYTES = 1.0  # both data sets with their archives, and room for trained models
+
+OK, NOTE, NOT_OK = "ok", "note", "not ok"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, what was found, OK, NOTE (works all the same) or NOT_OK, a remedy."""
+
+    item: str
+    found: str
+    status: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """All findings; shown as a plain table, the remedies as sentences below it."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self):
+        return all(finding.status != NOT_OK for finding in self.findings)
+
+    def __repr__(self):
+        width = max(len(finding.item) for finding in self.findings)
+        lines = [f"{finding.status:6}  {finding.item:{width}}  {finding.found}" for finding in self.findings]
+        lines += [
+            "",
+            "Everything needed is here." if self.ok else "Something needed is missing or not as it should be.",
+        ]
+        for status, mark in ((NOT_OK, ""), (NOTE, " (note)")):
+            by_remedy = {}
+            for finding in self.findings:
+                if finding.status == status:
+                    by_remedy.setdefault(finding.remedy, []).append(finding.item)
+            lines += [f"- {', '.join(items)}{mark}: {remedy}" for remedy, items in by_remedy.items()]
+        return "\n".join(lines)
+
+
+def report():
+    """Return the Report on Python, packages, the torch pair, data, cores, GPU, disk and kernel; takes a few seconds."""
+    findings = []
+    for item, check in CHECKS.items():
+        try:
+            findings += check()
+        except Exception as error:  # a check that breaks must not hide the others
+            findings.append(Finding(item, f"{type(error).__name__}: {error}", NOT_OK, INSTALL))
+    return Report(tuple(findings))
+
+
+def check_python():
+    """Compare the running Python with the versions that the workbook is written for."""
+    found = f"{sys.version.split()[0]} in {sys.prefix}"
+    if sys.version_info < OLDEST_PYTHON:
+        return [Finding("Python", found, NOT_OK, "Install Python 3.11, 3.12 or 3.13 and make the environment anew.")]
+    if sys.version_info >= FIRST_UNTESTED_PYTHON:
+        return [Finding("Python", found, NOTE, "This version is newer than those tested, 3.11 to 3.13.")]
+    return [Finding("Python", found, OK)]
+
+
+def requirements():
+    """Yield (line, is_for_development) for each requirement in requirements.txt; options such as `-e .` are skipped."""
+    development = False
+    for line in (REPOSITORY / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        development = development or line.startswith("# Development")
+        line = line.partition("#")[0].strip()
+        if line and not line.startswith("-"):
+            yield line, development
+
+
+def check_packages():
+    """Compare what is installed with requirements.txt, a line per package; the development tools share one line."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        Requirement = None  # then only presence can be told
+    findings, tools, missing_tools = [], [], []
+    for line, is_for_development in requirements():
+        name = re.match(r"[\w.-]+", line).group()
+        version = _version(name)
+        if is_for_development:
+            (tools if version else missing_tools).append(name)
+        elif version is None:
+            findings.append(Finding(name, "missing", NOT_OK, INSTALL))
+        elif Requirement and not Requirement(line).specifier.contains(version, prereleases=True):
+            findings.append(Finding(name, f"{version}, where {line} is tested", NOT_OK, INSTALL))
+        else:
+            findings.append(Finding(name, version, OK))
+    if missing_tools:
+        remedy = f"Only the tests need them. {INSTALL}"
+        findings.append(Finding("development tools", f"missing: {', '.join(missing_tools)}", NOTE, remedy))
+    else:
+        findings.append(Finding("development tools", ", ".join(tools), OK))
+    return findings
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def check_helpers():
+    """See whether `helpers` can be imported from any folder, and is the one beside the notebooks."""
+    command = [sys.executable, "-c", "import helpers; print(helpers.__file__)"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tempfile.gettempdir(), timeout=60)
+    remedy = "Run `python -m pip install -e .` in the folder of the workbook."
+    if done.returncode != 0:
+        return [Finding("helpers", "found only from the folder of the workbook", NOT_OK, remedy)]
+    folder = Path(done.stdout.strip()).resolve().parent
+    if folder != REPOSITORY / "helpers":
+        return [Finding("helpers", f"another one, in {folder}", NOT_OK, remedy)]
+    return [Finding("helpers", f"in {folder}", OK)]
+
+
+PROBE = """
+import json
+from helpers import vision
+import torch
+gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+if gpu is None and torch.backends.mps.is_available():
+    gpu = "Apple GPU (MPS)"
+print(json.dumps({"state": vision.state(), "remedy": vision.REMEDY, "gpu": gpu}))
+"""
+
+
+def probe_torch():
+    """Import torch and torchvision in another process and return what it saw: state, remedy, gpu.
+
+    Another process, so that a pair which crashes takes only itself down, and the caller's numpy-only kernel stays so.
+    Raises RuntimeError with the last line of the complaint when the import fails.
+    """
+    command = [sys.executable, "-c", PROBE]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
+    if done.returncode != 0:
+        complaint = done.stderr.strip().splitlines() or [f"the import ended with exit status {done.returncode}"]
+        raise RuntimeError(complaint[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def check_torch():
+    """See whether torch and torchvision work together, and whether there is a GPU."""
+    try:
+        seen = probe_torch()
+    except (RuntimeError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return [Finding("torch with torchvision", f"cannot be imported: {error}", NOT_OK, INSTALL)]
+    if seen["state"] == "matched":
+        pair = Finding("torch with torchvision", "a matching pair", OK)
+    else:
+        pair = Finding("torch with torchvision", "not a pair, works all the same", NOTE, seen["remedy"])
+    if seen["gpu"]:
+        return [pair, Finding("GPU", seen["gpu"], OK)]
+    remedy = "Not needed: the trained models come with the workbook, and everything runs on the CPU."
+    return [pair, Finding("GPU", "none", NOTE, remedy)]
+
+
+def check_data():
+    """Look for both data sets where the notebooks will look, and verify the copies."""
+    from helpers import datasets
+
+    findings = []
+    for specification in (datasets.MNIST, datasets.CIFAR10):
+        try:
+            dataset = datasets.obtain(specification, download=False)
+        except datasets.DownloadError:
+            remedy = f"It downloads itself when first needed; {specification.command} does it now."
+            findings.append(Finding(specification.name, "no copy yet", NOTE, remedy))
+        except (datasets.DatasetError, OSError) as error:
+            findings.append(Finding(specification.name, "not usable", NOT_OK, str(error)))
+        else:
+            findings.append(Finding(specification.name, f"{dataset.source}, verified", OK))
+    return findings
+
+
+def check_machine():
+    """Count the cores this process may use, and the free space on the disk of the workbook."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    free = shutil.disk_usage(REPOSITORY).free / 1e9
+    remedy = f"Free some space: the data sets and trained models take up to {FREE_GIGABYTES:.0f} GB."
+    disk = Finding("free disk", f"{free:.1f} GB", *([OK] if free >= FREE_GIGABYTES else [NOTE, remedy]))
+    return [Finding("CPU cores", str(cores), OK), disk]
+
+
+def check_kernel():
+    """See whether this Python, in a notebook its kernel, is that of the workbook's own environment."""
+    expected = REPOSITORY / ".venv"
+    where = "this notebook's kernel" if "ipykernel" in sys.modules else "this Python"
+    if Path(sys.prefix).resolve() == expected.resolve():
+        return [Finding("environment", f"{where} runs in .venv", OK)]
+    if os.environ.get("CONDA_DEFAULT_ENV") == ENVIRONMENT_NAME:
+        return [Finding("environment", f"{where} runs in conda's {ENVIRONMENT_NAME}", OK)]
+    remedy = (
+        f"The workbook expects .venv, made by `make lab`, or the conda environment {ENVIRONMENT_NAME}; any other works "
+        "if the lines above are ok."
+    )
+    return [Finding("environment", f"{where} runs in {sys.prefix}", NOTE, remedy)]
+
+
+CHECKS = {
+    "Python": check_python,
+    "packages": check_packages,
+    "helpers": check_helpers,
+    "torch with torchvision": check_torch,
+    "data": check_data,
+    "machine": check_machine,
+    "environment": check_kernel,
+}
+
+
+def main():
+    """Print the report; return 1 if something needed is missing, else 0."""
+    found = report()
+    print(found)
+    return 0 if found.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
