@@ -102,7 +102,7 @@ class Question:
         return 0.6 * 10.0**-decimals
 
     def _unanswered(self):
-        return self._verdict("unanswered", f'not answered yet. Replace the ... above; hint("{self.id}") gives a hint.')
+        return self._verdict("unanswered", f'not answered yet; hint("{self.id}") helps.')
 
     def _verdict(self, status, sentence, earned=0.0):
         return Verdict(self.id, status, sentence, earned, self.points)
@@ -187,6 +187,8 @@ def read_number(value, shape):
         return None, "is a complex number; a real one is asked for."
     try:
         array = array.astype(float)
+    except OverflowError:
+        return None, "is too large for a floating-point number."
     except (ValueError, TypeError):
         return (
             None,

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap
@@ -116,6 +117,19 @@ class Table:
                 raise ValueError(f"a table row has {len(row)} entries but there are {len(self.headers)} headers")
             self.cells.append([_cell(value, spec) for value, spec in zip(row, formats, strict=True)])
 
+    @classmethod
+    def columns(cls, columns, number=".6f", caption=""):
+        """Return a table from a dict of header to column; fractions are printed with the format `number`.
+
+        Raises ValueError for columns of different lengths.
+        """
+        columns = {header: list(column) for header, column in columns.items()}
+        if len({len(column) for column in columns.values()}) > 1:
+            lengths = ", ".join(f"{header}: {len(column)}" for header, column in columns.items())
+            raise ValueError(f"the columns differ in length ({lengths}); give each as many entries")
+        formats = [_format_for(column, number) for column in columns.values()]
+        return cls(list(columns), zip(*columns.values(), strict=True), formats, caption)
+
     def __repr__(self):
         lines = [self.headers, *self.cells]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.headers))]
@@ -138,6 +152,13 @@ class Table:
         body = "".join(f"<tr>{row('td', cells)}</tr>" for cells in self.cells)
         style = "font-variant-numeric:tabular-nums;border-collapse:collapse"
         return f'<table style="{style}">{caption if self.caption else ""}{head}<tbody>{body}</tbody></table>'
+
+
+def _format_for(column, number):
+    numbers = [value for value in column if not isinstance(value, str)]
+    if not numbers:
+        return ""
+    return "d" if all(isinstance(value, Integral) for value in numbers) else number
 
 
 def _cell(value, spec):

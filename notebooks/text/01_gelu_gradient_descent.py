@@ -32,6 +32,8 @@
 #    You will see that they part only in the sixth decimal. Both count as right.
 
 # %%
+import numpy as np
+
 from helpers import assignment as given
 from helpers.answers import check, hint
 from helpers.core import descent
@@ -100,12 +102,12 @@ check("1a", x1, x2, x3, f1, f2, f3)
 # ### Worked
 
 # %%
-x, table = given.START_NEAR, []
-for t in range(given.STEPS):
+x, rows = given.START_NEAR, []
+for step in (1, 2, 3):
     gradient = descent.gelu_gradient(x)
     x = x - given.SMALL_STEP * gradient  # the update rule
-    table.append((t + 1, gradient, x, descent.gelu(x)))
-Table(("step", "gradient before it", "x after it", "GELU(x)"), table, ("d", ".6f", ".6f", ".6f"))
+    rows.append((step, gradient, x, descent.gelu(x)))
+Table(("step", "gradient before", "x after", "GELU(x)"), rows, ("d", ".6f", ".6f", ".6f"))
 
 # %% [markdown]
 # Each step is shorter than the one before, because the slope falls on the way down. After three steps the walk has
@@ -126,13 +128,15 @@ f1, f2, f3 = ..., ..., ...  # GELU at x1, x2, x3
 check("1b", x1, x2, x3, f1, f2, f3)
 
 # %% [markdown]
+# <details><summary>Stuck? A hint</summary>Nothing changes but η: x₁ = 0 − 1 · ½. Take the next gradient at −½.</details>
+#
 # ### Worked
 
 # %%
-small = descent.descend("gradient descent", given.START_NEAR, given.SMALL_STEP, given.STEPS)
-large = descent.descend("gradient descent", given.START_NEAR, given.LARGE_STEP, given.STEPS)
-rows = zip(range(4), small.x, small.value, large.x, large.value, strict=True)
-Table(("step", "x, η = 0.1", "GELU", "x, η = 1", "GELU"), rows, ("d", ".6f", ".6f", ".6f", ".6f"))
+small = descent.descend("gradient descent", x0=0, learning_rate=0.1, steps=3)
+large = descent.descend("gradient descent", x0=0, learning_rate=1.0, steps=3)
+Table.columns({"step": range(4), "x, η = 0.1": small.x, "GELU(x), η = 0.1": small.value,
+               "x, η = 1": large.x, "GELU(x), η = 1": large.value})  # fmt: skip
 
 # %%
 figures.paths(small, large)
@@ -148,9 +152,10 @@ figures.paths(small, large)
 
 # %%
 curvature = descent.gelu_curvature(descent.minimum())
-rows = [(step, 1 - step * curvature) for step in (0.1, 1, 1 / curvature, 5, 6)]
-print(f"curvature at the minimum {curvature:.4f}, stable for step sizes below {descent.largest_stable_step():.3f}")
-Table(("step size η", "error kept at each step"), rows, (".4f", ".4f"))
+print(f"curvature at the minimum {curvature:.4f}")
+print(f"stable for step sizes below {descent.largest_stable_step():.3f}")
+steps = (0.1, 1.0, 1 / curvature, 5.0, 6.0)
+Table.columns({"η": steps, "error kept a step": [1 - eta * curvature for eta in steps]}, ".4f")
 
 # %% [markdown]
 # Close to the minimum $\eta = 0.1$ keeps 96 % of the error at every step, $\eta = 1$ keeps 63 %, and $\eta \approx 2.7$
@@ -184,28 +189,36 @@ m_f1, m_f2, m_f3 = ..., ..., ...
 check("1c momentum", m_x1, m_x2, m_x3, m_f1, m_f2, m_f3)
 
 # %% [markdown]
+# <details><summary>Stuck? Hints, one at a time</summary>
+#
+# <details><summary>First hint</summary>v₀ is the gradient at −3. What is 0.9 v₀ + 0.1 v₀?</details>
+# <details><summary>Second hint</summary>x₁ is that of descent. Then v₂ = 0.9 v₁ + 0.1 GELU'(x₁).</details>
+# <details><summary>Third hint</summary>To four decimals both walks agree. Print six.</details>
+# </details>
+#
 # ### Worked
 #
 # The first average is $v_1 = 0.9\,v_0 + 0.1\,\mathrm{GELU}'(x_0)$, and both terms hold the same gradient, so $v_1 = v_0$
 # and $x_1$ is that of gradient descent. From then on $v$ is a weighted mean of gradients already seen.
 
 # %%
-walks = [descent.descend(m, given.START_FAR, given.SMALL_STEP, given.STEPS) for m in descent.METHODS[:3]]
-rows = [(t, *(w.x[t] for w in walks), *(w.value[t] for w in walks[::2])) for t in range(4)]
-Table(("step", "x, descent", "x, reading A", "x, reading B", "GELU, descent", "GELU, B"), rows, ("d", *[".7f"] * 5))
+gd = descent.descend("gradient descent", x0=-3, learning_rate=0.1, steps=3)
+a = descent.descend("momentum A", x0=-3, learning_rate=0.1, steps=3, momentum=0.9)
+b = descent.descend("momentum B", x0=-3, learning_rate=0.1, steps=3, momentum=0.9)
+Table.columns({"step": range(4), "x, descent": gd.x, "x, reading A": a.x, "x, reading B": b.x,
+               "GELU, descent": gd.value, "GELU, B": b.value}, ".7f")  # fmt: skip
 
 # %% [markdown]
 # The handout says that momentum generally works faster. **Here it does not.** After three steps both momentum readings
-# are *behind* plain descent, if only from the sixth decimal on. The second picture explains it: on the way from $-3$
-# every new gradient is larger than the last, and an average of old gradients is smaller than the newest one. Momentum
+# are *behind* plain descent, if only by two hundred-thousandths. The landscape explains it: on the way from $-3$ every
+# new gradient is larger than the last, and an average of old gradients is smaller than the newest one. Momentum
 # remembers flatter ground.
 #
-# With $\eta = 1$ the lag is a hundred times larger and shows in the fourth decimal:
+# With $\eta = 1$ the lag is a hundred times larger:
 
 # %%
-walks = [descent.descend(m, given.START_FAR, given.LARGE_STEP, given.STEPS) for m in descent.METHODS[:3]]
-rows = [(t, *(w.x[t] for w in walks)) for t in range(4)]
-Table(("step, η = 1", "x, descent", "x, reading A", "x, reading B"), rows, ("d", ".6f", ".6f", ".6f"))
+gd, a, b = (descent.descend(method, -3, 1.0, 3) for method in descent.METHODS[:3])
+Table.columns({"step": range(4), "x, descent": gd.x, "x, reading A": a.x, "x, reading B": b.x})
 
 # %% [markdown]
 # ### When does it overtake?
@@ -214,10 +227,11 @@ Table(("step, η = 1", "x, descent", "x, reading A", "x, reading B"), rows, ("d"
 # the factor $1-\beta$: its steps add up to about ten times as long.
 
 # %%
-slow = [descent.descend(m, given.START_FAR, given.SMALL_STEP, 600) for m in ("gradient descent", "momentum B", "heavy ball")]
-fast = [descent.descend(m, given.START_FAR, given.LARGE_STEP, 200) for m in ("gradient descent", "momentum B")]
-print("with η = 0.1, momentum B leads from step", descent.overtaking_step(slow[0], slow[1]))
-print("with η = 1, momentum B leads from step", descent.overtaking_step(*fast))
+rules = ("gradient descent", "momentum B", "heavy ball")
+slow = [descent.descend(rule, -3, 0.1, steps=600) for rule in rules]
+fast = [descent.descend(rule, -3, 1.0, steps=200) for rule in rules[:2]]
+leads = (descent.overtaking_step(*slow[:2]), descent.overtaking_step(*fast) or "never")
+print(Table.columns({"η": ("0.1", "1"), "momentum B leads from step": leads}))
 figures.race(slow, fast)
 
 # %% [markdown]
@@ -239,9 +253,10 @@ explore.descend(x0=-3.0, learning_rate=1.0, n=12)
 # %% [markdown]
 # <details><summary>What you may have seen</summary>
 #
-# At η = 5 descent lands in the valley after about ten steps, then swings from side to side with errors that shrink by
-# 15 % a step: it arrives, but later than with η = 1 it would polish the last digits. At η = 6 it never settles and never
-# runs away: the valley's walls flatten to the left, so it falls into a cycle that jumps over the minimum for ever.
+# At η = 5 descent is in the valley after eight steps, where η = 1 needs about forty. There it swings from side to side
+# and loses only 15 % of its error a step, so that η = 1 has just caught up when both reach step 60. At η = 6 it neither
+# arrives nor runs away: it ends by jumping between −1.0113 and −0.5925 for ever, because a little farther out the valley
+# bends less than at its bottom.
 # </details>
 
 # %% [markdown]
@@ -254,13 +269,12 @@ explore.descend(x0=-3.0, learning_rate=1.0, n=12)
 # $$x^* = -\frac{1+W(1/e)}{1.702}.$$
 
 # %%
-h, places = 1e-5, (-3.0, -1.41, 0.0, 2.0)
-central = [(descent.gelu(x + h) - descent.gelu(x - h)) / (2 * h) for x in places]
-rows = [(x, descent.gelu_gradient(x), c) for x, c in zip(places, central, strict=True)]
-Table(("x", "formula", "central difference"), rows, (".2f", ".7f", ".7f"))
+x, h = np.array([-3.0, -1.41, 0.0, 2.0]), 1e-5
+central = (descent.gelu(x + h) - descent.gelu(x - h)) / (2 * h)
+Table.columns({"x": x, "formula": descent.gelu_gradient(x), "central difference": central})
 
 # %%
-arrived = descent.descend("gradient descent", given.START_FAR, given.SMALL_STEP, 20_000).x[-1]
+arrived = descent.descend("gradient descent", -3, 0.1, steps=20_000).x[-1]
 print(f"closed form   x* = {descent.minimum():.9f}")
 print(f"20,000 steps  x  = {arrived:.9f}")
 print(f"GELU(x*) = {descent.gelu(descent.minimum()):.9f}")

@@ -1,0 +1,46 @@
+# Two commands matter: `make lab` opens the workbook, `make test` proves it. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test check data notebooks mlp bench lint clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"The workbook needs Python 3.11 or newer; $(PYTHON) is {v.major}.{v.minor}. Install one and name it: make lab PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+lab: $(READY) ## set up if needed and open JupyterLab on the first notebook
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
+
+test: $(READY) ## set up if needed, run every unit test, then every notebook against its stored outputs
+	$(BIN)/python -m pytest tests notebooks $(NBVAL)
+
+check: $(READY) ## say what this machine has and what is missing
+	$(BIN)/python -m helpers.check_environment
+
+data: $(READY) ## download and verify MNIST and CIFAR-10 into data/
+	$(BIN)/python -m helpers.datasets
+
+notebooks: $(READY) ## run every notebook from its text twin and store the outputs, cleaned
+	$(BIN)/python -m helpers.build_notebooks
+
+mlp: $(READY) ## train the MLP of Programming 1, both recipes (resumes where it was stopped)
+	$(BIN)/python -m helpers.train_mlp
+
+bench: $(READY) ## measure speed side by side: numpy against PyTorch, explorers, convolution
+	$(BIN)/python -m helpers.benchmarks
+
+lint: $(READY) ## check style and formatting
+	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests
+
+clean: ## remove the environment and everything built (data/ stays)
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,167 @@
+"""The checks: right answers pass, slips are named, nothing that a reader types raises."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given as over
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from helpers import answers, checks
+from helpers.answers import check, hint
+from helpers.checks import FunctionQuestion, Question, Slip
+
+
+def all_questions():
+    found = {}
+    for room in pkgutil.iter_modules(answers.__path__):
+        found |= importlib.import_module(f"helpers.answers.{room.name}").QUESTIONS
+    return found
+
+
+QUESTIONS = all_questions()
+VALUES = {name: q for name, q in QUESTIONS.items() if type(q) is Question}
+FUNCTIONS = {name: q for name, q in QUESTIONS.items() if type(q) is FunctionQuestion}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_right_answers_pass_also_rounded_and_in_any_container(name):
+    question = VALUES[name]
+    right = question.expected()
+    rounded = [np.round(np.asarray(v, dtype=float), question.decimals) for v in right]
+    for given in (right, rounded, [v.tolist() for v in rounded], [torch.tensor(v) for v in rounded]):
+        verdict = check(name, *given)
+        assert (verdict.status, verdict.earned) == ("right", question.points), verdict
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_every_slip_is_recognised_and_not_mistaken_for_another(name):
+    question = VALUES[name]
+    assert len(question.slips) >= (5 if question.points else 1)
+    for slip in question.slips:
+        verdict = check(name, *slip.make())
+        assert verdict.status == "wrong" and slip.sentence in verdict.sentence, (slip.sentence, verdict)
+        for other in question.slips:
+            same = all(
+                np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=0, atol=1e-8)
+                for a, b in zip(slip.make(), other.make(), strict=True)
+            )
+            if other is not slip and other.sentence in verdict.sentence:
+                assert same, f"{slip.sentence!r} is mistaken for {other.sentence!r}"
+
+
+@settings(deadline=None, max_examples=150)
+@over(st.data())
+def test_random_wrong_answers_never_pass(data):
+    question = data.draw(st.sampled_from(list(VALUES.values())))
+    given = [
+        np.asarray(v, dtype=float)
+        + data.draw(st.sampled_from([-1, 1])) * data.draw(st.floats(10**-question.decimals, 50))
+        for v in question.expected()
+    ]
+    which = data.draw(st.integers(0, len(given) - 1))
+    mixed = [g if i == which else e for i, (g, e) in enumerate(zip(given, question.expected(), strict=True))]
+    assert question.judge(*given).earned == 0
+    assert question.judge(*mixed).earned == 0
+
+
+ODD = [..., None, "0.5", "", float("nan"), float("inf"), 1j, [], [[1, 2], [3]], {}, {1, 2}, object(), len, b"1", True,
+       np.zeros((2, 3, 4)), np.array(["a"]), torch.ones(2, requires_grad=True), 10**400, range(3), int]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_nothing_that_a_reader_types_raises(name):
+    for odd in ODD:
+        for given in ((odd,), (odd,) * len(QUESTIONS[name].parts), ()):
+            verdict = check(name, *given)
+            assert verdict.status in ("unanswered", "unreadable", "wrong"), (odd, verdict)
+            assert verdict.earned == 0 and "\n" not in verdict.sentence
+    assert check(name, *[...] * len(QUESTIONS[name].parts)).status == "unanswered"
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_hints_come_in_order_and_begin_anew(name):
+    hints = QUESTIONS[name].hints
+    assert hints
+    answers._hinted.pop(name, None)
+    assert [str(hint(name)).split(": ", 1)[1] for _ in range(len(hints) + 1)] == [*hints, hints[0]]
+
+
+def test_an_unknown_question_is_named():
+    for name in ("9z", "1z", "", "hello", None):
+        with pytest.raises(ValueError, match="there is no question"):
+            check(name, 1)
+
+
+def test_a_small_slip_shows_only_in_the_digits_that_were_given():
+    question = QUESTIONS["1c momentum"]
+    descent = next(s for s in question.slips if "plain gradient descent" in s.sentence).make()
+    assert check("1c momentum", *descent).status == "wrong"
+    assert check("1c momentum", *np.round(descent, 4)).status == "right"  # to four decimals they are the same numbers
+    reading_a = question.also[0].make()
+    assert "reading A" in check("1c momentum", *reading_a).sentence
+    assert check("1c momentum", *reading_a).earned == 3
+
+
+def test_a_slip_made_half_way_is_recognised():
+    question = QUESTIONS["1a"]
+    right, slip = question.expected(), question.slips[1]
+    mixed = [right[0], *slip.make()[1:]]
+    assert slip.sentence in check("1a", *mixed).sentence
+
+
+def test_too_few_decimals_are_said():
+    assert "4 decimals" in check("1a", *np.round(QUESTIONS["1a"].expected(), 3)).sentence
+
+
+def test_which_values_are_right_is_said():
+    right = list(QUESTIONS["1a"].expected())
+    right[2] = 7.0
+    assert "x3 is not right" in check("1a", *right).sentence
+
+
+square = FunctionQuestion(
+    id="1 square",
+    points=2,
+    parts=("square",),
+    expected=lambda x: x**2,
+    cases=lambda: [(np.array([1.0, 2.0]),), (np.array([[3.0]]),)],
+    slips=(Slip("that is twice x.", lambda x: 2 * x), Slip("unfit", lambda x: x @ np.ones((9, 9)))),
+)
+
+
+@pytest.mark.parametrize(
+    ("function", "status", "word"),
+    [
+        (lambda x: x * x, "right", "right"),
+        (lambda x: torch.tensor(x) ** 2, "right", "right"),
+        (lambda x: 2 * x, "wrong", "twice"),
+        (lambda x: x**3, "wrong", "the shape is right"),
+        (lambda x: (x * x).sum(), "wrong", "the shape should be (2,), yours is ()"),
+        (lambda x: 1 / 0, "wrong", "ZeroDivisionError"),
+        (lambda: 1, "wrong", "TypeError"),
+        (lambda x: None, "unreadable", "nothing"),
+        (lambda x: ..., "unanswered", "not answered"),
+        (lambda x: "a", "unreadable", "is a text"),
+        (3.0, "unreadable", "give one function"),
+    ],
+)
+def test_functions_are_judged_by_what_they_return(function, status, word):
+    verdict = square.judge(function)
+    assert verdict.status == status and word in verdict.sentence
+
+
+def test_a_function_cannot_change_the_inputs_it_is_judged_on():
+    def spoils(x):
+        x[...] = 0
+        return x
+
+    assert square.judge(spoils).status == "wrong"
+
+
+def test_verdicts_show_a_sign_and_the_points():
+    assert repr(check("1a", *QUESTIONS["1a"].expected())) == "✓ 1a (3 of 3 points): right."
+    assert repr(checks.Verdict("1a", "wrong", "no.", 0, 3)) == "✗ 1a (0 of 3 points): no."
