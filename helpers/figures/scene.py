@@ -21,6 +21,7 @@ class Scene:
         self._canvas = FigureCanvasAgg(fig)
         self._moving = []
         self._background = None
+        self._laid_out = False
 
     def moving(self, artist):
         """Register `artist` as one that moves and return it."""
@@ -57,7 +58,9 @@ class Scene:
         return encoded.getvalue(), sentence
 
     def _lay_out(self):
-        # Constrained layout doubles the time of a draw; once it has placed the axes it is switched off.
-        if self.figure.get_layout_engine() is not None:
+        # Constrained layout doubles the time of a draw; once it has placed the axes it is switched off. A placeholder
+        # stays behind, so the engine itself cannot tell whether that has happened.
+        if not self._laid_out:
             self._canvas.draw()
             self.figure.set_layout_engine("none")
+            self._laid_out = True
