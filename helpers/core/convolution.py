@@ -72,7 +72,7 @@ class SizeArithmetic:
         """One sentence: the size, or why there is none."""
         if not self.fits:
             padded = self.input_size + self.total_padding
-            return f"a window that spans {self.span} cells does not fit into {padded} cells"
+            return f"a window that spans {self.span} cells does not fit into {padded} cell{'s' * (padded != 1)}"
         if self.size is None:
             return f"{self.expression} is not a whole number"
         return f"{self.expression} = {self.size}"
@@ -242,6 +242,13 @@ def as_matrix(kernel, map_shape, stride=1, padding=0, dilation=1, floor: bool = 
     return matrix[:, 1:]
 
 
+def edge_strength(feature_map) -> np.ndarray:
+    """Measure how steep maps (..., rows, columns) are: the length of Sobel's two answers, without padding."""
+    sideways = correlate(feature_map, KERNELS["vertical edges"])
+    downwards = correlate(feature_map, KERNELS["horizontal edges"])
+    return np.hypot(sideways, downwards)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One output cell and everything that went into it.
@@ -350,7 +357,15 @@ def parse_grid(text: str, name: str = "the grid") -> np.ndarray:
 
 def format_grid(grid) -> str:
     """Write a 2-D array as text that parse_grid reads back."""
-    return "\n".join(" ".join(f"{value:g}" for value in row) for row in _numbers("grid", grid, exactly=2))
+    return "\n".join(" ".join(_word(value) for value in row) for row in _numbers("grid", grid, exactly=2))
+
+
+def _word(value: float) -> str:
+    """The shortest of decimal and fraction that means exactly this number."""
+    fraction = Fraction(value).limit_denominator(1000)
+    if float(f"{value:g}") == value or float(fraction) != value:
+        return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
+    return str(fraction)
 
 
 def _number(word: str, name: str, row: int) -> float:
