@@ -20,9 +20,9 @@ MISSING_OPERATORS = (
 )
 
 REMEDY = (
-    "torchvision's compiled library was not built for this torch; the workbook runs without it, and "
-    "`pip install --force-reinstall torch torchvision` from one index (PyTorch's CPU index, for example) installs a "
-    "matching pair."
+    "torchvision's compiled library was not built for this torch; the workbook runs without it, and `python -m pip "
+    "install --force-reinstall --no-deps 'torch==2.13.*' 'torchvision==0.28.*' "
+    "--index-url https://download.pytorch.org/whl/cpu` installs a matching pair for the CPU."
 )
 
 _declarations = None  # torch forgets the operators as soon as this object is collected, so the module holds it

@@ -36,6 +36,8 @@ def test_no_requirement_twice_and_torch_in_its_tested_pair():
     assert len(names) == len(set(names))
     pins = {name: line for name, line in zip(names, REQUIREMENTS, strict=True)}
     assert pins["torch"].startswith("torch==2.13.*") and pins["torchvision"].startswith("torchvision==0.28.*")
+    door = (REPOSITORY / "helpers" / "vision.py").read_text(encoding="utf-8")  # its remedy installs the same pair
+    assert "'torch==2.13.*' 'torchvision==0.28.*'" in door
 
 
 def test_every_other_line_is_a_comment_or_this_package():
