@@ -9,7 +9,7 @@ from PIL import Image
 
 def stops(control, most=60):
     """Return the values that a reader can give `control`, thinned out evenly to at most `most`, both ends kept."""
-    if isinstance(control, widgets.Dropdown):
+    if isinstance(control, widgets.Dropdown | widgets.SelectionSlider):
         return [value for _, value in control._options_full]
     if isinstance(control, widgets.Checkbox):
         return [not control.value, control.value]

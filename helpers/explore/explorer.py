@@ -27,6 +27,13 @@ def whole(label, value, low, high):
     )
 
 
+def pick(label, options, value):
+    """Return a slider over a few listed values, such as powers of ten."""
+    return widgets.SelectionSlider(
+        options=options, value=value, description=label, style=_LABEL, layout=widgets.Layout(width="26em")
+    )
+
+
 def choice(label, options, value=None):
     """Return a drop-down list; `options` are values, or pairs (what the reader sees, value)."""
     return widgets.Dropdown(
