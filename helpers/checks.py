@@ -19,7 +19,8 @@ class Verdict:
     def __repr__(self):
         mark = {"right": "\N{CHECK MARK}", "wrong": "\N{BALLOT X}", "unanswered": "\N{HORIZONTAL ELLIPSIS}"}
         sign = mark.get(self.status, "?")
-        return f"{sign} {self.question} ({self.earned:g} of {self.points:g} points): {self.sentence}"
+        points = f" ({self.earned:g} of {self.points:g} points)" if self.points else ""
+        return f"{sign} {self.question}{points}: {self.sentence}"
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def test_six_numbers_compute_xor_without_any_bias():
 
 @pytest.mark.parametrize("missing", [0, 1, 2, 3, 6, 7])
 def test_no_weight_of_the_two_two_one_network_can_be_left_out(missing):
-    parameters = gates.random_parameters(9, 40_000, seed=missing)
+    parameters = np.random.default_rng(missing).uniform(-8, 8, size=(40_000, 9))
     assert (0, 1, 1, 0) in gates.functions_found((2, 2, 1), parameters)
     parameters[:, missing] = 0
     found = gates.functions_found((2, 2, 1), parameters)
@@ -183,9 +183,9 @@ def test_searches_find_fourteen_functions_at_width_one_and_all_at_width_two():
     grid = gates.functions_found((2, 1, 1), gates.parameter_grid(5, range(-3, 4)))
     assert sum(grid.values()) == 7**5 and len(grid) == 14
     assert not {(0, 1, 1, 0), (1, 0, 0, 1)} & set(grid)
-    assert len(gates.functions_found((2, 2, 1), gates.random_parameters(9, 100_000))) == 16
+    assert len(gates.random_search((2, 2, 1), 100_000)) == 16
     # One narrow layer is no bar in itself: A + B is all that XOR needs, if something wide enough follows.
-    assert (0, 1, 1, 0) in gates.functions_found((2, 1, 2, 1), gates.random_parameters(10, 100_000))
+    assert (0, 1, 1, 0) in gates.random_search((2, 1, 2, 1), 100_000)
 
 
 @settings(deadline=None, max_examples=80)
@@ -204,9 +204,12 @@ def test_soft_hidden_neurons_lose_margin_with_the_cube_of_their_weights():
     s = lambda x: 1 / (1 + sympy.exp(-x))  # noqa: E731
     gap = 3 * s(k / 2) - s(3 * k / 2) - 1
     assert sympy.series(gap, k, 0, 5).removeO() == k**3 / 16
-    assert gates.margin(gates.strip_network(0.01), "XOR") == pytest.approx(0.01**3 / 32, rel=1e-3)
-    for value in (1.0, 4.0):
-        assert gates.margin(gates.strip_network(value), "XOR") == pytest.approx(float(gap.subs(k, value)) / 2)
+    u = sympy.symbols("u", positive=True)
+    assert sympy.simplify(gap.subs(k, -2 * sympy.log(u)) - (1 - u) ** 3 / (1 + u**3)) == 0
+    for value in (0.3, 1.0, 4.0, 12.0):
+        exact = float(sympy.N(gap.subs(k, sympy.Rational(str(value))), 30))
+        assert gates.strip_gap(value) == pytest.approx(exact, rel=1e-13)
+        assert gates.margin(gates.strip_network(value), "XOR") == pytest.approx(exact / 2)
 
 
 @pytest.mark.parametrize(("sizes", "parameters", "neurons"), [
@@ -219,9 +222,41 @@ def test_counts_against_torch(sizes, parameters, neurons):
     assert gates.neuron_count(sizes) == neurons
 
 
-def test_sigmoid_stays_finite_at_both_ends():
-    x = np.array([-1e4, -30.0, 0.0, 30.0, 1e4])
-    assert np.allclose(gates.sigmoid(x), torch.sigmoid(torch.tensor(x)).numpy(), rtol=1e-15, atol=0)
+def torch_counts(sizes, networks=100_000):
+    """Count the truth tables of the notebook's random networks, evaluated by PyTorch."""
+    parameters = torch.tensor(np.random.default_rng(0).uniform(-8, 8, size=(networks, gates.parameter_count(sizes))))
+    a, start = torch.tensor(gates.corners()).T.expand(networks, 2, 4), 0
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        W = parameters[:, start : start + n_in * n_out].reshape(networks, n_in, n_out)
+        b = parameters[:, start + n_in * n_out : start + (n_in + 1) * n_out]
+        start += (n_in + 1) * n_out
+        z = torch.einsum("kio,kic->koc", W, a) + b[:, :, None]
+        a = torch.sigmoid(z)
+    classes, counts = torch.unique((z[:, 0] >= 0).int(), dim=0, return_counts=True)
+    return {tuple(c.tolist()): int(n) for c, n in zip(classes, counts, strict=True)}
+
+
+@pytest.mark.parametrize(("sizes", "functions", "xor", "xnor"), [
+    ((2, 1), 14, 0, 0), ((2, 1, 1), 14, 0, 0), ((2, 1, 1, 1), 14, 0, 0), ((2, 2, 1), 16, 50, 41),
+    ((2, 1, 2, 1), 16, 5, 3),
+])  # fmt: skip
+def test_the_search_of_the_notebook_by_torch(sizes, functions, xor, xnor):
+    found = gates.random_search(sizes, networks=100_000)
+    assert found == torch_counts(sizes)
+    assert (len(found), found.get((0, 1, 1, 0), 0), found.get((1, 0, 0, 1), 0)) == (functions, xor, xnor)
+
+
+def test_numbers_told_in_the_prose():
+    def difference(k, s):
+        return 1 / (1 + math.exp(-k * (s - 0.5))) - 1 / (1 + math.exp(-k * (s - 1.5)))
+
+    assert [round(difference(1, s), 3) for s in (0, 1, 2)] == [0.195, 0.245, 0.195]
+    assert [round(difference(4, s), 3) for s in (0, 1, 2)] == [0.117, 0.762, 0.117]
+    assert round(0.5 / math.sqrt(2), 3) == 0.354
+    # The explorer's question: which output biases repair XOR at sharpness 1 with output weights 2 and -2?
+    low, high = -2 * difference(1, 1), -2 * difference(1, 0)
+    assert (round(low, 3), round(high, 3)) == (-0.490, -0.390)
+    assert round(min(2 * difference(1, 1) - 0.45, 0.45 - 2 * difference(1, 0)), 2) == 0.04
 
 
 @pytest.mark.parametrize("bad, word", [
@@ -241,6 +276,7 @@ def test_sigmoid_stays_finite_at_both_ends():
     (lambda: gates.truth_table(gates.neuron([1, 1], 0), "NOT"), "(rows, 2)"),
     (lambda: gates.neuron([1, 1], 0).output([1, 1]), "one row per case"),
     (lambda: gates.strip_network(0), "positive"),
+    (lambda: gates.strip_gap(-1), "positive"),
     (lambda: gates.strip_network(float("nan")), "positive"),
     (lambda: gates.distance_margin(gates.smallest_network("XOR"), "XOR"), "without hidden layer"),
     (lambda: gates.distance_margin(gates.neuron([0, 0], 1), "OR"), "non-zero"),
@@ -250,7 +286,7 @@ def test_sigmoid_stays_finite_at_both_ends():
     (lambda: gates.functions_found((2, 1), np.zeros((5, 4))), "3 parameters"),
     (lambda: gates.functions_found((3, 1), np.zeros((5, 4))), "two inputs"),
     (lambda: gates.parameter_grid(9, range(7)), "fewer values"),
-    (lambda: gates.random_parameters(3, 0), "positive"),
+    (lambda: gates.random_search((2, 1), 0), "positive"),
 ])  # fmt: skip
 def test_bad_input_gets_one_sentence(bad, word):
     with pytest.raises(ValueError) as caught:

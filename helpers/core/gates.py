@@ -11,6 +11,8 @@ from itertools import product
 import numpy as np
 from scipy.optimize import linprog
 
+from helpers.core.descent import sigmoid
+
 TRUTH = {
     "NOT": (1, 0),
     "AND": (0, 0, 0, 1),
@@ -39,16 +41,6 @@ FUNCTION_NAMES = {
     (1, 1, 1, 0): "NAND",
     (1, 1, 1, 1): "always 1",
 }
-
-
-def sigmoid(x):
-    """Return 1 / (1 + e^-x), elementwise, without overflow at either end.
-
-    x: number or array. Source: the common definitions of the handout.
-    """
-    x = np.asarray(x, dtype=float)
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
 def corners(n_inputs=2):
@@ -188,14 +180,22 @@ def strip_network(sharpness):
     """Return a 2-2-1 network for XOR whose hidden neurons are OR and AND with weights of a chosen size k > 0.
 
     h1 = sigmoid(k(A + B - 1/2)), h2 = sigmoid(k(A + B - 3/2)), z = h1 - h2 - c, with c half-way between the values
-    of h1 - h2 where XOR is 0 and where it is 1, so that all four rows have the same |z|.
+    of h1 - h2 where XOR is 0 and where it is 1, so that all four rows have the same |z|: half of `strip_gap`.
     """
-    k = float(sharpness)
-    if not (np.isfinite(k) and k > 0):
-        raise ValueError(f"The sharpness must be a positive number, not {sharpness!r}; try 4.")
+    k = _positive(sharpness)
     s = np.array([0.0, 1.0])
     difference = sigmoid(k * (s - 0.5)) - sigmoid(k * (s - 1.5))
     return GateNetwork(((np.full((2, 2), k), [-k / 2, -3 * k / 2]), ([[1], [-1]], [-difference.mean()])))
+
+
+def strip_gap(sharpness):
+    """Return how much larger h1 - h2 of `strip_network` is where XOR is 1: (1 - u)^3 / (1 + u^3) with u = e^(-k/2).
+
+    From h1 - h2 at A + B = 1 less that at 0, which is 3 sigmoid(k/2) - sigmoid(3k/2) - 1, with
+    sigmoid(k/2) = 1 / (1 + u) and sigmoid(3k/2) = 1 / (1 + u^3). It is positive for every k > 0.
+    """
+    k = _positive(sharpness)
+    return -(math.expm1(-k / 2) ** 3) / (1 + math.exp(-1.5 * k))
 
 
 @dataclass(frozen=True)
@@ -376,13 +376,22 @@ def parameter_grid(count, values):
     return np.stack(np.meshgrid(*[np.asarray(values, dtype=float)] * count, indexing="ij"), axis=-1).reshape(-1, count)
 
 
-def random_parameters(count, networks, largest=8.0, seed=0):
-    """Return parameters drawn evenly from [-largest, largest]: shape (networks, count)."""
-    if count < 1 or networks < 1 or not largest > 0:
-        raise ValueError(
-            f"Random parameters need positive numbers, not count {count!r}, networks {networks!r}, largest {largest!r}."
-        )
-    return np.random.default_rng(seed).uniform(-largest, largest, size=(networks, count))
+def random_search(sizes, networks, largest=8.0, seed=0):
+    """Count which functions random networks of one shape compute, as `functions_found` does.
+
+    Parameters are drawn evenly from [-largest, largest], `networks` times.
+    """
+    if networks < 1 or not largest > 0:
+        raise ValueError(f"A search needs networks and a range, both positive, not {networks!r} and {largest!r}.")
+    draws = np.random.default_rng(seed).uniform(-largest, largest, size=(networks, parameter_count(sizes)))
+    return functions_found(sizes, draws)
+
+
+def _positive(sharpness):
+    k = float(sharpness)
+    if not (math.isfinite(k) and k > 0):
+        raise ValueError(f"The sharpness must be a positive number, not {sharpness!r}; try 4.")
+    return k
 
 
 def _constant(network, always):
