@@ -1,4 +1,4 @@
-"""Convolution and pooling against torch, scipy and plain loops."""
+"""Convolution and pooling against torch, scipy and plain loops; Theory 4's numbers, pictures and answers."""
 
 from fractions import Fraction
 
@@ -10,8 +10,13 @@ from hypothesis import strategies as st
 from scipy import signal
 from torch.nn import functional
 
+from helpers import assignment, style
+from helpers.answers import check
+from helpers.answers.convolution import QUESTIONS
 from helpers.core import convolution as room
+from helpers.figures import convolution as figures
 
+# Fig. 5, typed a second time.
 F = np.array([[3, 5, 2, 3], [9, 1, 8, 4], [6, 4, 3, 7], [7, 0, 2, 4]], dtype=float)
 FILTER_1 = np.array([[-1, 0.5, -2], [2, 0, 1], [0, 1, 1.5]])
 FILTER_2 = np.array([[-1, 0.5], [2, 0]])
@@ -237,15 +242,152 @@ def test_question_4_against_torch():
     assert pooled.tolist() == [[17.75, 16.75], [2, 3.5]]
 
 
-def test_the_matrix_of_4a_repeats_eight_weights():
+def test_the_constants_are_those_of_the_handout():
+    np.testing.assert_array_equal(assignment.FEATURE_MAP, F)
+    np.testing.assert_array_equal(assignment.FILTER_1, FILTER_1)
+    np.testing.assert_array_equal(assignment.FILTER_2, FILTER_2)
+
+
+def test_the_two_maps_that_4b_becomes_with_padding_on_one_side():
+    before = signal.correlate2d(F, FILTER_2)[:4, :4]  # "full" pads one cell on every side of a 2 by 2 kernel
+    after = signal.correlate2d(F, FILTER_2)[1:, 1:]
+    np.testing.assert_array_equal(room.correlate(F, FILTER_2, padding=((1, 0), (1, 0))), before)
+    np.testing.assert_array_equal(room.correlate(F, FILTER_2, padding=((0, 1), (0, 1))), after)
+    np.testing.assert_array_equal(before[1:, 1:], after[:-1, :-1])  # the second is the first, moved by one cell
+    assert room.correlate(F, FILTER_2, padding=1, dilation=2).shape == F.shape
+
+
+def test_the_turned_kernel_changes_every_cell_of_4a():
+    assert not np.isclose(room.correlate(F, FILTER_1, padding=1), signal.convolve2d(F, FILTER_1, "same")).any()
+
+
+def test_what_the_notebook_says_about_padding_and_blocks():
+    zeros = np.pad(np.zeros((4, 4)), 1, constant_values=1)
+    assert (zeros.size, zeros.sum()) == (36, 20)
+    touched = signal.correlate2d(zeros, np.ones((3, 3)), "valid") > 0
+    assert touched.sum() == 12
+    block = signal.correlate2d(F, FILTER_1, "same")[2:, 2:]
+    assert (block.max(), block.min(), block.mean()) == (18, -12.5, 3.5)
+    sums = [signal.correlate2d(F, FILTER_1, "same")[i : i + 2, j : j + 2].sum() for i in (0, 2) for j in (0, 2)]
+    assert sums == [71, 67, 8, 14]
+
+
+def test_the_matrix_of_4a_has_75_entries_of_6_values():
     matrix = room.as_matrix(FILTER_1, (4, 4), padding=1)
-    assert matrix.shape == (16, 16)
-    assert set(np.unique(matrix)) == set(np.unique(FILTER_1))
-    # A 3 x 3 window over a 4 x 4 map keeps 4 * 4 * 9 weights less those on padding: (3 * 4 - 2)^2 = 100 remain,
-    # and those that meet one of the two zeros of the filter, in its centre and its lower left corner, show as 0.
-    ones = room.as_matrix(np.ones((3, 3)), (4, 4), padding=1)
-    assert ones.sum() == 100
-    assert np.count_nonzero(matrix) == 100 - 16 - 9
+    columns = [signal.correlate2d(unit.reshape(4, 4), FILTER_1, "same").ravel() for unit in np.eye(16)]
+    np.testing.assert_array_equal(matrix, np.transpose(columns))
+    # A 3 x 3 window over a 4 x 4 map covers (3 * 4 - 2)^2 = 100 real cells in its 16 positions; 25 of them meet one of
+    # the filter's zeros, 16 the one in its centre and 9 the one in its corner.
+    assert np.count_nonzero(matrix) == 100 - 16 - 9 == 75
+    assert set(matrix[matrix != 0]) == {-2, -1, 0.5, 1, 1.5, 2}
+
+
+@given(st.integers(0, 99))
+@settings(deadline=None, max_examples=10)
+def test_edge_strength_is_the_length_of_a_gradient(seed):
+    slope = np.random.default_rng(seed).normal(size=2)
+    plane = slope @ np.indices((6, 7)).reshape(2, -1)
+    expected = 8 * np.hypot(*slope)  # Sobel's weights measure 8 times the slope of a plane
+    np.testing.assert_allclose(room.edge_strength(plane.reshape(6, 7)), np.full((4, 5), expected), rtol=1e-9)
+
+
+# --- pictures ---
+
+
+def texts(picture):
+    return [text.get_text() for ax in picture.figure.axes for text in ax.texts]
+
+
+def test_every_output_cell_shows_its_nine_products():
+    shown = texts(figures.all_windows(F, FILTER_1, padding=1))
+    titles = [text for text in shown if text.startswith("F′(")]
+    assert len(titles) == 16 and len(shown) == 16 * (1 + 9 + 9)
+    assert "F′(2, 2) = 30" in titles and "F′(4, 3) = −12.5" in titles
+    assert shown.count("9 · 2") == 1  # the only 9 meets the only 2 in one window
+
+
+def test_the_pictures_say_what_they_show():
+    said = figures.window_tape(4, 2, 1, (1, 2, 3, 4)).sentence
+    assert "stride 1 gives 5, stride 2 gives 3, stride 3 gives no size, stride 4 gives 2" in said
+    assert "0 of the 16 output cells agree" in figures.both_conventions(F, FILTER_1, 1).sentence
+    assert "17.75 16.75; 2 3.5" in figures.pooling_two_ways(room.correlate(F, FILTER_1, padding=1)).sentence
+    assert "75 of its 256 entries" in figures.kernel_matrix(room.as_matrix(FILTER_1, (4, 4), padding=1)).sentence
+    assert "F with 4 by 4 cells" in figures.given_maps(F, {"Filter1": FILTER_1}).sentence
+
+
+def test_a_photograph_is_named_on_its_figures_and_described_without_its_name():
+    photograph = np.random.default_rng(0).random((32, 32, 3))
+    for draw in (figures.filtered_picture, figures.subsampling):
+        picture = draw(photograph, "a generated stand-in")
+        assert "a generated stand-in" in picture.figure.get_suptitle()
+        assert "stand-in" not in picture.sentence
+        assert style.png(picture.figure)[:4] == b"\x89PNG"
+
+
+def test_a_flat_photograph_can_be_drawn():
+    style.png(figures.filtered_picture(np.ones((32, 32, 3)), "white").figure)
+
+
+# --- answers ---
+
+
+RIGHT = {
+    "4a": (1, [[15.5, 21, 27, 8], [4.5, 30, 9.5, 22.5], [13.5, -6.5, 18, 4], [-5, 6, -12.5, 4.5]]),
+    "4b": (False, Fraction(4, 3)),
+    "4c": ([[17.75, 16.75], [2, 3.5]],),
+    "4d": ([[0.25, 0.25], [0.25, 0.25]], 2, 0),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_answers_by_hand_are_right(name):
+    verdict = check(name, *RIGHT[name])
+    assert (verdict.status, verdict.earned) == ("right", 4)
+    tensors = [torch.tensor(np.asarray(value, dtype=float)) for value in RIGHT[name]]
+    assert check(name, *tensors).status == "right"
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_slip_is_named_whatever_its_shape_and_never_with_the_answer(name):
+    question = QUESTIONS[name]
+    assert len(question.slips) >= 5
+    for slip in question.slips:
+        verdict = check(name, *slip.make())
+        assert (verdict.status, verdict.sentence) == ("wrong", slip.sentence)
+    told = " ".join(slip.sentence for slip in question.slips)
+    assert not any(secret in told for secret in ("17.75", "16.75", "4/3", "1.33", "¼", "1/4", "0.25"))
+
+
+@pytest.mark.parametrize(
+    ("name", "given_values", "words"),
+    [
+        ("4a", (1, signal.convolve2d(F, FILTER_1, "same")), "true convolution"),
+        ("4a", (1, signal.correlate2d(F, FILTER_1, "valid")), "without padding"),
+        ("4a", (2, signal.correlate2d(F, FILTER_1, "same")), "on each side, not on both"),
+        ("4a", (1, signal.correlate2d(F, FILTER_1, "same", "symm")), "repeats the cells at the edge"),
+        ("4a", (1, signal.correlate2d(F, FILTER_1, "same", "wrap")), "wraps around"),
+        ("4a", (1, signal.correlate2d(F, FILTER_1, "same").T), "transposed"),
+        ("4a", (1, np.zeros((4, 4))), "F′ is not right, padding is"),
+        ("4a", (1, [[1, 2], [3, 4]]), "F′ has shape (2, 2)"),
+        ("4a", (1, "F"), "is a text"),
+        ("4a", (1,), "2 values are asked for"),
+        ("4b", (True, 4 / 3), "fraction of a cell"),
+        ("4b", (True, 1), "(4 + 2 - 2)/1 + 1 = 5"),
+        ("4b", (True, 3), "not a whole number"),
+        ("4b", (False, 0.75), "upside down"),
+        ("4c", (F.reshape(2, 2, 2, 2).mean((1, 3)),), "F itself is pooled"),
+        ("4c", ([[30, 27], [13.5, 18]],), "maxima"),
+        ("4c", ([[71, 67], [8, 14]],), "sums"),
+        ("4c", ([[17.75, 2], [16.75, 3.5]],), "transposed"),
+        ("4d", (np.ones((2, 2)), 2, 0), "a sum into a mean"),
+        ("4d", (np.ones((2, 2)) / 4, 1, 0), "blocks overlap"),
+        ("4d", (np.ones((3, 3)) / 9, 2, 0), "nine cells"),
+        ("4d", (np.ones((2, 2)) / 4, 3, 0), "stride is not right, kernel and padding are"),
+    ],
+)
+def test_slips_made_by_another_route_are_recognised(name, given_values, words):
+    verdict = check(name, *given_values)
+    assert verdict.earned == 0 and words in verdict.sentence, verdict
 
 
 # --- text ---
@@ -256,6 +398,14 @@ def test_the_matrix_of_4a_repeats_eight_weights():
 def test_a_grid_survives_being_written_and_read(rows, columns, seed):
     grid = np.random.default_rng(seed).integers(-20, 20, (rows, columns)) / 4
     np.testing.assert_array_equal(room.parse_grid(room.format_grid(grid)), grid)
+
+
+def test_a_third_is_written_as_a_fraction_and_read_back_exactly():
+    for name, kernel in room.KERNELS.items():
+        np.testing.assert_array_equal(room.parse_grid(room.format_grid(kernel), name), kernel)
+    assert room.format_grid([[1 / 9, -0.5, 2]]) == "1/9 -0.5 2"
+    awkward = np.array([[np.pi, 1e-9]])
+    np.testing.assert_array_equal(room.parse_grid(room.format_grid(awkward)), awkward)
 
 
 def test_a_grid_may_use_commas_semicolons_and_fractions():
@@ -306,6 +456,13 @@ def test_text_that_is_no_grid_gets_a_sentence(text, sentence):
         (lambda: room.output_size(0, 2), "input_size 0 is not a whole number of at least 1"),
         (lambda: room.size_keeping_stride(1, 1), "input_size 1 gives no equation"),
         (lambda: room.trace(F[None], FILTER_2), r"feature_map has shape \(1, 4, 4\)"),
+        (lambda: room.trace(F, FILTER_2, stride=3, padding=1), r"\(4 \+ 2 - 2\)/3 \+ 1 is not a whole number"),
+        (lambda: room.same_padding(0), "kernel_size 0 is not a whole number"),
+        (lambda: room.as_matrix(FILTER_1, (4,)), "map_shape .* is not a number or a pair"),
+        (lambda: room.dense_averaging_kernels(1.5), "channels 1.5 is not a whole number"),
+        (lambda: room.flip([1, 2]), r"kernel has shape \(2,\)"),
+        (lambda: room.correlate_channels(F, FILTER_1), r"feature_maps has shape \(4, 4\)"),
+        (lambda: room.format_grid([[np.inf]]), "grid holds NaN or infinity"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, words):

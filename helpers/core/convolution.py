@@ -85,7 +85,7 @@ def size_arithmetic(
 
     All arguments are whole numbers for one axis; padding may be a pair (before, after).
     Raises ValueError for a number out of range. Formula: Dumoulin & Visin, "A guide to convolution arithmetic
-    for deep learning", 2016, relationships 6 and 15.
+    for deep learning", 2016, without its rounding down.
     """
     _whole("input_size", input_size, 1)
     _whole("kernel_size", kernel_size, 1)

@@ -24,7 +24,7 @@ def given_maps(feature_map, filters):
     `feature_map` is (rows, columns); `filters` maps names to 2-D arrays.
     """
     grids = {"F": np.asarray(feature_map, dtype=float), **filters}
-    fig, ax = _board(sum(g.shape[1] + 1.6 for g in grids.values()) - 1.6, feature_map.shape[0] + 0.7)
+    fig, ax = _board(sum(g.shape[1] + 1.6 for g in grids.values()) - 1.6, feature_map.shape[0])
     left = 0.0
     with style.context():
         for name, grid in grids.items():
@@ -43,7 +43,7 @@ def all_windows(feature_map, kernel, padding=0, stride=1, name="F′"):
     rows, columns = cells[-1].row + 1, cells[-1].column + 1
     height, width = cells[0].window.shape
     across, down = width + 0.5, height + 1.15
-    fig, ax = _board(columns * across - 0.5, rows * down - 0.45, cell_aspect=0.62)
+    fig, ax = _board(columns * across - 0.5, rows * down - 1.15, cell_aspect=0.62)
     limit = max(np.abs(cell.products).max() for cell in cells)
     with style.context():
         for cell in cells:
@@ -73,7 +73,7 @@ def both_conventions(feature_map, kernel, padding=0):
     }
     rows, columns = outputs["correlation"].shape
     half = kernel.shape[1] + 1.1 + columns
-    fig, ax = _board(2 * half + 1.6, rows + 1.6)
+    fig, ax = _board(2 * half + 1.6, rows, above=1.3)
     with style.context():
         for index, name in enumerate(lying):
             left = index * (half + 1.6)
@@ -81,7 +81,7 @@ def both_conventions(feature_map, kernel, padding=0):
             how = "kernel as printed" if index == 0 else "turned by 180°"
             _grid(ax, lying[name], left, above, title=how, size=11.5, title_size=10)
             ax.text(left + kernel.shape[1] + 0.55, rows / 2, "→", ha="center", va="center", fontsize=17, color=GREY)
-            _grid(ax, outputs[name], left + kernel.shape[1] + 1.1, 0, title="output", size=10.5, title_size=10)
+            _grid(ax, outputs[name], left + kernel.shape[1] + 1.1, 0, title="output", size=9.5, title_size=10)
             heading = "Cross-correlation (deep learning)" if index == 0 else "Convolution (mathematics)"
             ax.text(left, -0.95, heading, fontsize=11.5, weight="bold", va="center")
     same = int(np.sum(np.isclose(*outputs.values())))
@@ -98,7 +98,7 @@ def window_tape(size, kernel_size, padding, strides):
     All four are whole numbers, `strides` a sequence of them; `padding` is per side.
     """
     length = size + 2 * padding
-    fig, ax = _board(length + 6.6, 1.25 * len(strides) + 0.75, cell_aspect=0.62)
+    fig, ax = _board(length + 6.6, 1.25 * len(strides) - 0.25, cell_aspect=0.72)
     found = []
     with style.context():
         for index, stride in enumerate(strides):
@@ -117,7 +117,7 @@ def window_tape(size, kernel_size, padding, strides):
                 # Overlapping windows are lifted in turn, so that each line can be told from the next.
                 line = top + 0.5 + 0.2 * (number % 3) * (stride < kernel_size) + 0.15 * (stride >= kernel_size)
                 ax.plot([start + 0.08, start + kernel_size - 0.08], [line, line], color=BLUE, linewidth=3.2,
-                        solid_capstyle="butt")  # fmt: skip
+                        solid_capstyle="butt", zorder=6)  # fmt: skip
             ax.text(-0.25, top + 0.5, f"stride {stride}", ha="right", va="center", fontsize=11, weight="bold")
             says = arithmetic.expression.replace("-", "−")
             says += f" = {arithmetic.exact}" + ("" if arithmetic.size else ", not whole")
@@ -142,7 +142,7 @@ def pooling_two_ways(feature_map, size=2):
     pooled = core.average_pool(feature_map, size)
     rows, columns = feature_map.shape
     offsets = [0, columns + 1.6, columns + everywhere.shape[1] + 3.2]
-    fig, ax = _board(offsets[2] + pooled.shape[1], rows + 0.7)
+    fig, ax = _board(offsets[2] + pooled.shape[1], rows)
     with style.context():
         _grid(ax, feature_map, offsets[0], 0, title="map, in blocks", size=12)
         _grid(ax, everywhere, offsets[1], 0.5, title="mean at stride 1", size=11)
@@ -242,9 +242,7 @@ def subsampling(picture, name, size=4):
             for ax, (title, image) in zip(row, panels.items(), strict=True):
                 ax.imshow(np.clip(np.moveaxis(image, 0, -1), 0, 1))
                 _bare(ax, title)
-        fig.suptitle(
-            f"above: stripes of growing frequency · below: {name}", x=0.01, ha="left", fontsize=10.5, color=GREY
-        )
+        fig.suptitle(f"lower row: {name}", x=0.01, ha="left", fontsize=10.5, color=GREY)
     return Picture(
         fig,
         f"Two rows of four panels, stripes above and a small colour picture below: the original, every {size}th pixel "
@@ -379,9 +377,9 @@ class _Cells:
 
     def __init__(self, ax, register=lambda artist: artist):
         self.side, self._shape = 1.0, (0, 0)
-        self._squares = register(PolyCollection([], cmap=DIVERGING, edgecolors=FAINT, linewidths=0.8, zorder=2))
+        colours = DIVERGING.with_extremes(bad=PAPER)
+        self._squares = register(PolyCollection([], cmap=colours, edgecolors=FAINT, linewidths=0.8, zorder=2))
         ax.add_collection(self._squares, autolim=False)
-        self._squares.cmap.set_bad(PAPER)
         self._fixed_scale = False
         self._ink, self._grey = register(_letters(ax, INK)), register(_letters(ax, GREY))
 
@@ -477,11 +475,11 @@ def why_not(map_shape, kernel_shape, stride, padding, floor=False):
 # --- grids of numbers -----------------------------------------------------------------------------
 
 
-def _board(columns, rows, cell_aspect=1.0):
+def _board(columns, rows, above=0.75, cell_aspect=1.0):
     """A figure as wide as the page whose only axes measure cells: x to the right, y down, titles above y = 0."""
-    fig, ax = style.figure(height=style.WIDTH * cell_aspect * (rows + 0.15) / (columns + 0.2))
-    ax.set(xlim=(-0.1, columns + 0.1), ylim=(None, None))
-    ax.set_ylim(rows - 0.6, -0.75)
+    down, across = rows + above + 0.1, columns + 0.2
+    fig, ax = style.figure(height=style.WIDTH * cell_aspect * down / across)
+    ax.set(xlim=(-0.1, columns + 0.1), ylim=(rows + 0.1, -above))
     ax.set_axis_off()
     return fig, ax
 
