@@ -379,6 +379,95 @@ def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_weights(dtype)
     assert np.isfinite(good[0][0])
 
 
+# -- distortions and schedules ------------------------------------------------------------------------------------
+
+
+def bilinear_by_hand(image, row, column):
+    """One pixel at (row, column) of an image (28, 28), straight from the definition."""
+    row, column = min(max(row, 0), 26.999), min(max(column, 0), 26.999)
+    top, left = int(row), int(column)
+    down, right = row - top, column - left
+    return (
+        image[top, left] * (1 - down) * (1 - right)
+        + image[top, left + 1] * (1 - down) * right
+        + image[top + 1, left] * down * (1 - right)
+        + image[top + 1, left + 1] * down * right
+    )
+
+
+def test_distort_is_bilinear_interpolation_with_one_warp_a_group():
+    x = np.random.default_rng(0).random((10, 784), dtype=np.float32)
+    kept = x.copy()
+    warped = p1.distort(x, np.random.default_rng(5), group=4)
+    rows, columns = p1.random_warps(3, np.random.default_rng(5))
+    assert warped.shape == x.shape and warped.dtype == np.float32
+    np.testing.assert_array_equal(x, kept)
+    for i, pixel in ((0, 400), (3, 5), (4, 333), (7, 783), (8, 0), (9, 600)):
+        expected = bilinear_by_hand(x[i].reshape(28, 28), rows[i // 4, pixel], columns[i // 4, pixel])
+        assert warped[i, pixel] == pytest.approx(expected, abs=1e-4)
+
+
+def test_without_strength_nothing_is_distorted():
+    x = np.zeros((3, 28, 28), np.float32)
+    x[:, 4:24, 4:24] = np.random.default_rng(0).random((3, 20, 20))
+    still = p1.distort(x.reshape(3, -1), np.random.default_rng(1), rotation=0, scale=0, shear=0, shift=0, bend=0)
+    np.testing.assert_allclose(still.reshape(x.shape), x, atol=1e-5)
+
+
+def test_each_strength_does_what_its_name_says():
+    off = dict(rotation=0, scale=0, shear=0, shift=0, bend=0)
+    grid = np.mgrid[:28, :28].reshape(2, -1)
+    rng = np.random.default_rng(0)
+
+    def moved(**strength):
+        warp = np.stack(p1.random_warps(2000, rng, **off | strength))  # (2, n, 784)
+        return warp - grid[:, None], warp
+
+    shift, _ = moved(shift=2.0)
+    assert np.ptp(shift, axis=2).max() < 1e-4 and 1.9 < abs(shift).max() <= 2.0001
+    _, turned = moved(rotation=30.0)
+    np.testing.assert_allclose(np.hypot(*(turned - 13.5)), np.hypot(*(grid - 13.5))[None].repeat(2000, 0), rtol=1e-4)
+    bend, _ = moved(bend=1.3)
+    middle = bend.reshape(2, 2000, 28, 28)[:, :, 14, 14]
+    assert middle.std() == pytest.approx(1.3, rel=0.05)
+    neighbours = np.corrcoef(bend.reshape(2, 2000, 28, 28)[0, :, 14, 14], bend.reshape(2, 2000, 28, 28)[0, :, 14, 15])
+    assert neighbours[0, 1] > 0.97  # smooth: next-door pixels move together
+    slant, _ = moved(shear=0.2)
+    assert abs(slant[0]).max() < 1e-4 and abs(slant[1]).max() > 2.4
+    size, _ = moved(scale=0.2)
+    assert abs(size.reshape(2, 2000, 28, 28)[:, :, 13:15, 13:15]).max() < 0.25 and abs(size).max() > 2.5
+
+
+def test_learning_rates_of_the_epochs_join_into_one_schedule():
+    rates = np.concatenate([p1.learning_rates(0.2, p1.linear_to_zero, epoch, 40, 50) for epoch in range(40)])
+    progress = np.arange(2000) / 2000
+    np.testing.assert_allclose(rates[20:], 0.2 * (1 - progress[20:]), rtol=1e-12)
+    assert rates[0] == pytest.approx(0.002) and rates.max() < 0.2 and 0 < rates[-1] < 2e-4
+    assert set(p1.learning_rates(0.2, None, 3, 40, 5)) == {0.2}
+
+
+def test_training_with_distortions_and_a_schedule_is_the_same_as_by_hand():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((40, 784), dtype=np.float32), np.eye(10, dtype=np.float32)[rng.integers(0, 10, 40)]
+    recipe = p1.RECIPES["best"] | {"hiddens": [12], "batch_size": 16}
+    nets = [p1.build_mlp(recipe, np.random.default_rng(1)) for _ in range(2)]
+    p1.get_training_stats(
+        nets[0], [(x, y), (x, y)], 2, 16, np.random.default_rng(2), distort=p1.distort, schedule=p1.linear_to_zero
+    )
+    by_hand, step = np.random.default_rng(2), 0
+    for _ in range(2):
+        order = by_hand.permutation(40)
+        for start in (0, 16, 32):
+            batch = order[start : start + 16]
+            nets[1](p1.distort(x[batch], by_hand))
+            nets[1].backward(y[batch])
+            nets[1].lr = recipe["lr"] * min(100 * step / 6 + 0.01, 1 - step / 6)
+            nets[1].step()
+            step += 1
+    np.testing.assert_allclose(nets[0].W[0], nets[1].W[0], rtol=1e-5, atol=1e-7)
+    assert nets[0].lr == recipe["lr"]
+
+
 # -- files --------------------------------------------------------------------------------------------------------
 
 

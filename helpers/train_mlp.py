@@ -1,0 +1,197 @@
+"""Train the MLP of Programming 1, with a progress bar, and pick up where a stopped training left off.
+
+    python -m helpers.train_mlp                                  # both recipes, seed 0, into build/p1/
+    python -m helpers.train_mlp --recipe best --seeds 0 1 2 3 4  # five seeds, one after the other
+    python -m helpers.train_mlp --recipe handout --epochs 3      # a quick look
+    python -m helpers.train_mlp --report                         # what was trained, collected into artifacts/p1/
+
+One training is three files: `best_seed0.json`, its history, and `best_seed0.checkpoint.npz`, both written after every
+epoch, and at the end `best_seed0.npz`, the model, which replaces the checkpoint. Each file appears under its name only
+when complete, so that a stopped training loses at most one epoch, and the resumed one ends in the very same bits.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from tqdm import tqdm
+
+from helpers import datasets
+from helpers.core import mlp as p1
+
+CURVES = ("training_losses", "training_errors", "validation_losses", "validation_errors")
+
+
+class Training:
+    """One training under way: the network, its random generator, and its history so far."""
+
+    def __init__(self, recipe, seed=0, epochs=None):
+        self.recipe = dict(p1.RECIPES[recipe])
+        self.recipe["epochs"] = self.recipe["epochs"] if epochs is None else epochs
+        self.rng = np.random.default_rng(seed)
+        self.mlp = p1.build_mlp(self.recipe, self.rng)
+        self.history = {"recipe": recipe, "seed": seed, "epochs": self.recipe["epochs"], "seconds": []}
+        self.history |= {curve: [] for curve in CURVES}
+
+    @property
+    def epoch(self):
+        """How many epochs are done."""
+        return len(self.history["seconds"])
+
+    def run_epoch(self, train, validation):
+        """Train for one more epoch on `train` = (x, y) and evaluate on `validation`; both join the history.
+
+        Raises p1.TrainingDiverged, with the weights of the epoch before.
+        """
+        start = time.perf_counter()
+        recipe, batch_size = self.recipe, self.recipe["batch_size"]
+        nbatches = -(-len(train[0]) // batch_size)
+        rates = p1.learning_rates(recipe["lr"], recipe["schedule"], self.epoch, recipe["epochs"], nbatches)
+        values = p1.train_epoch(self.mlp, *train, batch_size, self.rng, recipe["distort"], rates)
+        values += p1.evaluate(self.mlp, *validation)
+        for curve, value in zip(CURVES, values, strict=True):
+            self.history[curve].append(value)
+        self.history["seconds"].append(round(time.perf_counter() - start, 3))
+
+    def save_checkpoint(self, path):
+        """Write everything that the next epoch depends on: parameters, velocities, random state, history."""
+        arrays = {f"parameter{i}": p for i, p in enumerate(self.mlp.W + self.mlp.b)}
+        arrays |= {f"velocity{i}": v for i, v in enumerate(self.mlp.velocity)}
+        texts = {"random_state": self.rng.bit_generator.state, "history": self.history}
+        p1.save_npz(path, arrays | {name: np.array(json.dumps(value)) for name, value in texts.items()})
+
+    def load_checkpoint(self, path):
+        """Go back to the state that save_checkpoint wrote; raises ValueError for a checkpoint of another training."""
+        with np.load(path, allow_pickle=False) as file:
+            history = json.loads(str(file["history"]))
+            mine, theirs = ([h[key] for key in ("recipe", "seed", "epochs")] for h in (self.history, history))
+            if mine != theirs:
+                raise ValueError(
+                    f"{path} belongs to a training of recipe, seed, epochs = {theirs}, not {mine}; "
+                    "ask for the same ones, or start anew with --no-resume."
+                )
+            self.history = history
+            self.rng.bit_generator.state = json.loads(str(file["random_state"]))
+            for i, parameter in enumerate(self.mlp.W + self.mlp.b):
+                parameter[...] = file[f"parameter{i}"]
+            for i, velocity in enumerate(self.mlp.velocity):
+                velocity[...] = file[f"velocity{i}"]
+
+
+def train(recipe, seed, dset, output, epochs=None, resume=True, data_name="MNIST", progress=True):
+    """Train one recipe with one seed into the folder `output`, and return its history.
+
+    `dset` is [(x, y) train, (x, y) validation, (x, y) test]. A finished training is not repeated, and an unfinished one
+    is resumed, unless `resume` is False. The test set is read once, at the end.
+    """
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    name = f"{recipe}_seed{seed}"
+    model, record, checkpoint = (output / f"{name}{end}" for end in (".npz", ".json", ".checkpoint.npz"))
+    training = Training(recipe, seed, epochs)
+    if resume and model.exists() and record.exists():
+        history = json.loads(record.read_text(encoding="utf-8"))
+        if history["epochs"] == training.history["epochs"] and "test_error" in history:
+            return history
+    if resume and checkpoint.exists():
+        training.load_checkpoint(checkpoint)
+    else:
+        training.history |= {"data": data_name, "command": command(), "machine": machine()}
+
+    last = training.recipe["epochs"]
+    parts = training.recipe["train_on_validation_too"]
+    training_set = [np.concatenate(pair) for pair in zip(*dset[:2], strict=True)] if parts else dset[0]
+    with tqdm(total=last, initial=training.epoch, desc=name, unit="epoch", disable=not progress) as bar:
+        while training.epoch < last:
+            training.run_epoch(training_set, dset[1])
+            training.save_checkpoint(checkpoint)
+            write_json(record, training.history)
+            bar.set_postfix_str(f"validation error {training.history['validation_errors'][-1]:.2%}")
+            bar.update()
+    loss, error = p1.evaluate(training.mlp, *dset[2])
+    training.history |= {"test_loss": loss, "test_error": error}
+    training.mlp.save_model(model)
+    write_json(record, training.history)
+    checkpoint.unlink(missing_ok=True)
+    return training.history
+
+
+def command():
+    """The command that is running, as one would type it."""
+    return shlex.join(["python", "-m", "helpers.train_mlp", *sys.argv[1:]])
+
+
+def machine():
+    """What a measured time depends on: processor, cores, BLAS, versions."""
+    processor = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        processor = names[0] if names else processor
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "blas": f"{blas['name']} {blas['version']}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "matplotlib": matplotlib.__version__,
+    }
+
+
+def write_json(path, content):
+    """Write `content` as JSON by way of a temporary file that takes the name only when complete."""
+    temporary = Path(f"{path}.part")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def samples(dataset, limit=None):
+    """The data set as [(x, y) train, (x, y) validation, (x, y) test], x (n, 784) float32 in [0, 1], y one-hot."""
+    parts = []
+    for images, labels in dataset.split():
+        x = images[:limit].reshape(len(images[:limit]), -1).astype(np.float32) / 255
+        parts.append((x, p1.get_one_hot(labels[:limit], 10).astype(np.float32)))
+    return parts
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", choices=(*p1.RECIPES, "all"), default="all", help="which training (default: all)")
+    parser.add_argument("--seed", "--seeds", type=int, nargs="+", default=[0], dest="seeds", help="default: 0")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's own number")
+    parser.add_argument("--data", help="the folder of mnist.npz (default: $WORKBOOK_DATA, data/, or a download)")
+    parser.add_argument("--limit", type=int, help="use only this many images of each part, to try things out")
+    parser.add_argument("--output", default="build/p1", help="the folder to write to (default: build/p1)")
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
+                        help="continue an unfinished training, keep a finished one (the default)")  # fmt: skip
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing; fill artifacts/p1/ from the output folder"
+    )
+    options = parser.parse_args(arguments)
+    if options.report:
+        from helpers import p1_report
+
+        return p1_report.publish(Path(options.output))
+    recipes = list(p1.RECIPES) if options.recipe == "all" else [options.recipe]
+    dataset = datasets.mnist(options.data)
+    dset = samples(dataset, options.limit)
+    for recipe in recipes:
+        for seed in options.seeds:
+            try:
+                history = train(recipe, seed, dset, options.output, options.epochs, options.resume, dataset.name)
+            except ValueError as error:
+                sys.exit(f"{recipe}, seed {seed}: {error}")
+            print(f"{recipe}, seed {seed}: test error {history['test_error']:.2%} on {history['data']} after "
+                  f"{history['epochs']} epochs in {sum(history['seconds']):.0f} s")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
