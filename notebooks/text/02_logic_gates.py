@@ -148,9 +148,9 @@ figures.gate_cards("NAND", "NOR", "NOT")
 # all four are turned round, and so is the contradiction.
 #
 # A linear program finds the same without being told where to look. Write each row as $t\,(A, B, 1)$ with $t = +1$ for
-# class 1 and $-1$ for class 0. A neuron exists only if all four rows have a positive product with $(w_1, w_2, b)$. Weights
-# $\lambda \ge 0$ for which the rows *cancel* prove that none does (this is Farkas' lemma). Here they are; for XNOR they are
-# the same.
+# class 1 and $-1$ for class 0. A neuron exists only if all four rows have a positive product with $(w_1, w_2, b)$; where
+# one is zero, a slightly larger bias makes it positive. Weights $\lambda \ge 0$ for which the rows *cancel* prove that
+# none does (this is Farkas' lemma). Here they are; for XNOR they are the same.
 
 # %%
 proof, signed = gates.separate("XOR"), gates.signed_rows("XOR")
@@ -288,8 +288,9 @@ explore.neuron(gate="AND", w1=1.0, w2=1.0, b=-2.5)
 #
 # ### Two neurons and their plane
 #
-# **Predict first.** Here are the 2-2-1 network and its hidden plane. Lower the sharpness $k$ from 4 to 1: the dashed lines
-# stay where they are, yet two rows fail. Can the output's bias alone repair that? In which range?
+# **Predict first.** Here are the 2-2-1 network and its hidden plane. Lower the sharpness $k$ from 4 to 1: the lines
+# $h_1 = \tfrac12$ and $h_2 = \tfrac12$ stay where they are, yet two rows fail. Can the output's bias alone repair that? In
+# which range?
 
 # %%
 explore.hidden_plane(gate="XOR", sharpness=4.0)
@@ -304,8 +305,8 @@ explore.hidden_plane(gate="XOR", sharpness=4.0)
 # ## Cross-check
 #
 # The proofs above need no computer. As an **illustration, not a proof**, we draw 100,000 networks of each shape with all
-# parameters drawn evenly from $[-8, 8]$ and ask which of the 16 functions they compute. For 2-1-1 we also try *every* choice of whole
-# numbers from $-3$ to $3$.
+# parameters drawn evenly from $[-8, 8]$ and ask which of the 16 functions they compute. For 2-1-1 we also try *every*
+# choice of whole numbers from $-3$ to $3$.
 
 # %%
 grid = gates.functions_found((2, 1, 1), gates.parameter_grid(5, range(-3, 4)))
@@ -334,7 +335,8 @@ Table.columns({"widths": ["-".join(map(str, sizes)) for sizes in shapes], **colu
 #
 # 1. Class 1 if and only if $z \ge 0$, before the sigmoid. NOT needs a bias in $[0, 1)$; the printed $-0.5$ fails.
 # 2. AND: weights 1, 1, bias $-1.5$. OR: 1, 1, $-0.5$. Nothing smaller exists.
-# 3. XOR, XNOR: a hidden OR and a hidden AND; 14 of the 16 functions need no hidden layer, these two do.
+# 3. XOR: a hidden OR (4, 4, bias $-2$) and AND (4, 4, bias $-6$), then 2, $-2$, bias $-1$; XNOR: $-2$, 2, bias 1. They
+#    alone of the 16 functions need a hidden layer.
 # 4. Width one, however deep, is one line; every one of the six edges of 2-2-1 is needed, and no bias is.
 # 5. The fold works at any softness, with a margin that shrinks like $k^3$.
 #
