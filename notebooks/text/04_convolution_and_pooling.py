@@ -164,12 +164,14 @@ sizes = [core.size_arithmetic(4, 2, **way).reason for way in ways.values()]
 Table.columns({"padding 1": ways, "size": sizes})
 
 # %%
-print("above and left\n", core.correlate(F, Filter2, padding=((1, 0), (1, 0))))
-print("below and right\n", core.correlate(F, Filter2, padding=((0, 1), (0, 1))))
+before, after = ((1, 0), (1, 0)), ((0, 1), (0, 1))
+print("above and left\n", core.correlate(F, Filter2, padding=before))
+print("below and right\n", core.correlate(F, Filter2, padding=after))
 
 # %% [markdown]
 # Look closely: the second map is the first one, moved up and left by one cell, with new numbers at its far edges. An even
-# window has no centre cell, so its output always sits half a cell off. That is the quiet reason why convolution layers mostly use 3, 5 or 7.
+# window has no centre cell, so its output always sits half a cell off. That is one quiet reason why
+# convolution layers mostly use 3, 5 or 7.
 
 # %% [markdown]
 # ## Part 4c — average pooling [4 points]
@@ -238,13 +240,13 @@ figures.pooling_two_ways(F_prime)
 
 # %%
 channels = np.stack([F_prime, F, F.T])
-means, depthwise = core.average_pool(channels), core.depthwise_averaging_kernels(3)
-result = core.correlate_channels(channels, depthwise, stride=2, groups=3)
-print("depthwise: kernels", depthwise.shape, "· equals pooling:", np.array_equal(result, means))
-
+means = core.average_pool(channels)
+depthwise = core.depthwise_averaging_kernels(3)
 dense = core.dense_averaging_kernels(3)
-result = core.correlate_channels(channels, dense, stride=2)
-print("ordinary:  kernels", dense.shape, "· equals pooling:", np.array_equal(result, means))
+by_groups = core.correlate_channels(channels, depthwise, stride=2, groups=3)
+by_zeros = core.correlate_channels(channels, dense, stride=2)
+print("kernels", depthwise.shape, "equal to pooling:", np.array_equal(by_groups, means))
+print("kernels", dense.shape, "equal to pooling:", np.array_equal(by_zeros, means))
 
 # %% [markdown]
 # ## Explore
