@@ -1,5 +1,6 @@
-"""The two-layer network of Theory 3, against PyTorch, central differences, mpmath and sympy."""
+"""Theory 3: the network against PyTorch, central differences, mpmath and sympy; the answers and the pictures."""
 
+import re
 from dataclasses import fields
 
 import mpmath
@@ -11,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+from helpers.answers import check
+from helpers.answers.backprop import QUESTIONS
 from helpers.core import backprop
+from helpers.figures import backprop as figures
 
 QUANTITIES = [field.name for field in fields(backprop.Gradients)]
 few = settings(deadline=None, max_examples=25)
@@ -106,10 +110,8 @@ def test_every_gradient_equals_a_central_difference(name):
     for seed in range(5):
         net, x, y = random_case(seed)
         values = net.forward(x, y)
-        at = getattr(values if hasattr(values, name) else net, name)
-        difference = backprop.central_difference(backprop.loss_of(net, values, name), at)
+        difference = backprop.numerical_gradient(net, values, name)
         gradient = getattr(net.backward(values), name)
-        assert gradient.shape == at.shape
         # -y log o bends so sharply near o = 0 that the difference itself is off by h^2 / 3 o^2 there.
         assert backprop.relative_error(gradient, difference) < (1e-5 if name == "o" else 1e-7)
 
@@ -197,14 +199,14 @@ def test_a_wrong_gradient_is_caught_and_rounding_is_not():
     net, x, y = backprop.worked_example()
     values = net.forward(x, y)
     gradient = net.backward(values).x
-    difference = backprop.central_difference(backprop.loss_of(net, values, "x"), x)
+    difference = backprop.numerical_gradient(net, values, "x")
     assert backprop.relative_error(gradient, difference) < 1e-8
     assert backprop.relative_error(gradient * (1 + 1e-5), difference) > 5e-6
     assert backprop.relative_error(gradient, -gradient) == 2
     saturated = net.scaled(hidden=30)
     values = saturated.forward(x, y)
     gradient = saturated.backward(values).x
-    difference = backprop.central_difference(backprop.loss_of(saturated, values, "x"), x)
+    difference = backprop.numerical_gradient(saturated, values, "x")
     resolution = backprop.difference_resolution(values.E)
     assert backprop.relative_error(gradient, difference) > 1e-4  # the difference quotient sees only its own rounding
     assert backprop.relative_error(gradient, difference, resolution) == 0
@@ -212,6 +214,121 @@ def test_a_wrong_gradient_is_caught_and_rounding_is_not():
 
 def test_relative_error_of_zeros_is_zero():
     assert backprop.relative_error(np.zeros((1, 3)), np.zeros((1, 3))) == 0
+
+
+# --- answers ---------------------------------------------------------------------------------------------------
+
+
+def right_3a(o, y):
+    return o - y
+
+
+def right_3b(o, y, a, W1, W2):
+    """The chain rule by indices and loops, as one would do it by hand."""
+    (N, M), K = W1.shape, len(W2[0])
+    slope = [a[0, m] * (1 - a[0, m]) for m in range(M)]
+    back = [sum((o[0, k] - y[0, k]) * W2[m, k] for k in range(K)) * slope[m] for m in range(M)]
+    return [[sum(back[m] * W1[n, m] for m in range(M)) for n in range(N)]]
+
+
+@pytest.mark.parametrize(("question", "answer"), [("3a", right_3a), ("3b", right_3b)])
+def test_right_functions_are_right(question, answer):
+    verdict = check(question, answer)
+    assert (verdict.status, verdict.earned) == ("right", 5)
+    assert "y adds up to 1" in verdict.sentence
+    general = check(question, QUESTIONS[question].expected)
+    assert general.status == "right" and "do not add up to 1" in general.sentence
+
+
+def test_an_autograd_answer_is_right_too():
+    def by_autograd(o, y):
+        f2 = torch.log(torch.tensor(o)).requires_grad_()  # softmax gives o back from its own logarithm
+        loss = -(torch.tensor(y) * torch.log_softmax(f2, dim=1)).sum()
+        return torch.autograd.grad(loss, f2)[0]
+
+    assert check("3a", by_autograd).status == "right"
+
+
+@pytest.mark.parametrize(
+    ("question", "slip"),
+    [(q.id, slip) for q in QUESTIONS.values() for slip in q.slips],
+    ids=lambda value: value if isinstance(value, str) else value.sentence[:40],
+)
+def test_every_slip_is_named(question, slip):
+    verdict = check(question, slip.make)
+    assert verdict.status == "wrong" and verdict.sentence == slip.sentence
+
+
+@pytest.mark.parametrize(
+    ("question", "given", "status", "words"),
+    [
+        ("3a", ..., "unanswered", "not answered yet"),
+        ("3a", lambda o, y: ..., "unanswered", "not answered yet"),
+        ("3b", lambda o, y, a, W1, W2: ..., "unanswered", "not answered yet"),
+        ("3a", 0.5, "unreadable", "give one function"),
+        ("3a", lambda o, y: None, "unreadable", "returned nothing"),
+        ("3a", lambda o, y: o * np.nan, "unreadable", "NaN"),
+        ("3a", lambda o, y: "o - y", "unreadable", "a text"),
+        ("3b", lambda o, y: o - y, "wrong", "raised TypeError"),
+        ("3b", lambda *named: right_3b(*named)[0], "wrong", "the shape should be (1, 4), yours is (4,)"),
+        ("3b", lambda o, y, a, W1, W2: (o - y) @ W2.T @ np.diag(a[0] - 0.5) @ W1.T, "wrong", "the values are not"),
+    ],
+)
+def test_other_answers_get_one_clear_sentence(question, given, status, words):
+    verdict = check(question, given)
+    assert verdict.status == status and words in verdict.sentence
+
+
+# --- pictures and prose ----------------------------------------------------------------------------------------
+
+
+def test_pictures_say_what_they_show():
+    net, x, y = backprop.worked_example()
+    values = net.forward(x, y)
+    graph = figures.computation_graph(net, x, y)
+    assert f"E = {values.E:.4f}" in repr(graph)
+    for name in ("f2", "a", "f1", "x"):
+        entries = re.search(rf"dE/d{name} = \(([^)]*)\)", repr(graph))[1].split(", ")
+        np.testing.assert_allclose([float(e) for e in entries], autograd(net, x, y)[1][name][0], atol=5.1e-4)
+    for picture in (graph, figures.network(), figures.difference_errors(net, x, y)):
+        data, _ = picture._repr_mimebundle_()
+        assert len(data["image/png"]) > 5000 and data["text/plain"] == repr(picture)
+
+
+def test_the_picture_of_the_difference_errors_says_where_they_are_smallest():
+    net, x, y = backprop.worked_example()
+    values = net.forward(x, y)
+    loss, exact = backprop.loss_of(net, values, "x"), net.backward(values).x
+
+    def error(quotient, step):
+        return backprop.relative_error(quotient(loss, x, step), exact)
+
+    best = error(backprop.central_difference, None)
+    assert best < 1e-9
+    assert all(error(backprop.central_difference, step) > 10 * best for step in (1e-3, 1e-8, 1e-11))
+    assert all(error(backprop.forward_difference, step) > 10 * best for step in (1e-3, 1e-6, 1e-8, 1e-11))
+
+
+def test_what_the_notebook_says_in_words():
+    net, x, y = backprop.worked_example()
+    values, gradients = net.forward(x, y), autograd(net, x, y)[1]
+    assert [round(100 * p) for p in values.o[0, [2, 1]]] == [54, 22]
+    assert round(100 * values.a[0, 0] * (1 - values.a[0, 0])) == 20
+    by_hand = 0.2434 * -2 + -0.7836 * 2 + 0.5402 * -1
+    first = gradients["a"][0, 0].item()
+    assert by_hand == pytest.approx(first, abs=3e-4) and round(first, 4) == -2.5941
+    assert sum(gradients[name].numel() for name in ("f2", "x", *backprop.PARAMETERS)) == 37
+
+    def length(label, hidden=1, logits=1):
+        return np.linalg.norm(autograd(net.scaled(hidden, logits), x, backprop.one_hot(label, 3))[1]["x"])
+
+    assert length(2) == pytest.approx(0.79, abs=0.005)
+    assert length(2, hidden=10) == pytest.approx(0.0022, abs=5e-5)
+    assert length(2, logits=10) == pytest.approx(9.02, abs=0.005)
+    assert length(3, logits=10) == pytest.approx(0.0006, abs=5e-5)
+    assert np.floor(1e4 * net.scaled(logits=10).forward(x, y).o[0, 2]) == 9995
+    with np.errstate(over="ignore"):
+        assert np.isinf(np.exp(710.0)) and np.isfinite(np.exp(709.0))
 
 
 # --- bad input -------------------------------------------------------------------------------------------------

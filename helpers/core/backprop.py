@@ -163,7 +163,7 @@ class TwoLayerNet:
         """
         x, a, o, y = values.x, values.a, values.o, values.y
         with np.errstate(divide="ignore"):
-            dE_do = -np.divide(y, o, out=np.zeros_like(o), where=y != 0)
+            dE_do = np.divide(-y, o, out=np.zeros_like(o), where=y != 0)
         dE_df2 = o * y.sum(axis=1, keepdims=True) - y
         dE_da = dE_df2 @ self.W2.T
         dE_df1 = dE_da * a * (1 - a)
@@ -197,12 +197,15 @@ def worked_example():
 
 
 def input_gradient_norms(net, x, y, hidden_scales, logits=1.0):
-    """Return the Euclidean norm of dE/dx for each factor by which f1 is scaled, as an array."""
-    norms = []
-    for scale in hidden_scales:
-        scaled = net.scaled(scale, logits)
-        norms.append(np.linalg.norm(scaled.backward(scaled.forward(x, y)).x))
-    return np.array(norms)
+    """Return the Euclidean norm of dE/dx for each factor by which f1 is scaled, as an array; x and y are one row.
+
+    What follows f1 is a network of its own, fed with one row for each factor s: its dE/d(s f1) times s W1^T is dE/dx.
+    """
+    f1 = net.forward(x, y).f1
+    scales = np.asarray(hidden_scales, dtype=float)[:, None]
+    rest = TwoLayerNet(np.eye(f1.shape[1]), np.zeros_like(f1), logits * net.W2, logits * net.b2)
+    values = rest.forward(scales * f1, np.repeat(_rows("y", y), len(scales), axis=0))
+    return np.linalg.norm(scales * rest.backward(values).x @ net.W1.T, axis=1)
 
 
 # --- the gradient check ----------------------------------------------------------------------------------------
@@ -248,6 +251,15 @@ def difference_resolution(E, step=None):
     """Return the size below which a central difference of values near E is nothing but rounding: epsilon |E| / h."""
     step = np.cbrt(EPSILON) if step is None else step
     return EPSILON * abs(E) / step
+
+
+def numerical_gradient(net, values, name):
+    """Return dE/d`name` by central differences, in the shape of that quantity; no backward pass is involved.
+
+    `name` and `values` are those of `loss_of`.
+    """
+    loss = loss_of(net, values, name)
+    return central_difference(loss, getattr(net if name in PARAMETERS else values, name))
 
 
 def relative_error(first, second, resolution=0.0):
