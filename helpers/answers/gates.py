@@ -90,6 +90,8 @@ class GateQuestion(Question):
             array, trouble = read_number(value, None)
             if trouble:
                 return None, f"value {position} {trouble}"
+            if np.any(np.abs(array) > 1e6):
+                return None, f"value {position} holds a number beyond a million; weights of a few units are enough."
             arrays.append(array)
         if all(a.ndim == 0 for a in arrays):
             if len(arrays) != inputs + 1:
