@@ -73,7 +73,7 @@ def report():
 
 def check_python():
     """Compare the running Python with the versions that the workbook is written for."""
-    found = f"{sys.version.split()[0]} in {sys.prefix}"
+    found = f"{sys.version.split()[0]} in {_place(sys.prefix)}"
     if sys.version_info < OLDEST_PYTHON:
         return [Finding("Python", found, NOT_OK, "Install Python 3.11, 3.12 or 3.13 and make the environment anew.")]
     if sys.version_info >= FIRST_UNTESTED_PYTHON:
@@ -89,6 +89,19 @@ def requirements():
         line = line.partition("#")[0].strip()
         if line and not line.startswith("-"):
             yield line, development
+
+
+def _place(folder):
+    # A path inside the workbook is shown from there, so that a stored table tells nothing of the machine it ran on.
+    folder = Path(folder).resolve()
+    return str(folder.relative_to(REPOSITORY)) if folder.is_relative_to(REPOSITORY) else str(folder)
+
+
+def _data_place(source):
+    named = os.environ.get("WORKBOOK_DATA")
+    if named and Path(source).resolve().is_relative_to((REPOSITORY / named).resolve()):
+        return "$WORKBOOK_DATA"
+    return _place(source)
 
 
 def check_packages():
@@ -134,7 +147,7 @@ def check_helpers():
     folder = Path(done.stdout.strip()).resolve().parent
     if folder != REPOSITORY / "helpers":
         return [Finding("helpers", f"another one, in {folder}", NOT_OK, remedy)]
-    return [Finding("helpers", f"in {folder}", OK)]
+    return [Finding("helpers", "the folder beside the notebooks", OK)]
 
 
 PROBE = """
@@ -192,7 +205,7 @@ def check_data():
         except (datasets.DatasetError, OSError) as error:
             findings.append(Finding(specification.name, "not usable", NOT_OK, str(error)))
         else:
-            findings.append(Finding(specification.name, f"{dataset.source}, verified", OK))
+            findings.append(Finding(specification.name, f"verified, in {_data_place(dataset.source)}", OK))
     return findings
 
 

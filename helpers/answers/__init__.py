@@ -5,7 +5,7 @@ import importlib
 from helpers.checks import Question, Verdict
 
 # The room of each part of the assignment; imported when first asked, so that a NumPy notebook never loads PyTorch.
-_ROOMS = {"1": "descent", "2": "gates", "3": "backprop", "4": "convolution", "P1": "mlp", "P2": "cnn"}
+_ROOMS = {"0": "start", "1": "descent", "2": "gates", "3": "backprop", "4": "convolution", "P1": "mlp", "P2": "cnn"}
 _hinted: dict[str, int] = {}
 
 

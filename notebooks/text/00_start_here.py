@@ -1,0 +1,56 @@
+# %% [markdown]
+# # Start here
+#
+# *A worked version of the first assignment of a course on deep learning for engineers: every theory question answered
+# with real numbers and a picture that moves, and two networks really trained.*
+#
+# Open a notebook, run its cells from the top with Shift + Enter, and stop at every **Your turn**: type your answer, run
+# the check below it, and it tells you at once what is right and which slip you made. The worked solution follows.
+#
+# | notebook | minutes | points | afterwards you can |
+# |---|---|---|---|
+# | [01 · Gradient descent on GELU](01_gelu_gradient_descent.ipynb) | 40 | 12 | judge a step size, and say when momentum helps |
+# | [02 · Logic gates](02_logic_gates.ipynb) | 45 | 12 | build the smallest network for a gate, and prove that no smaller one exists |
+# | [03 · Backpropagation](03_backpropagation.ipynb) | 50 | 10 | derive every gradient of a two-layer network, and check it |
+# | [04 · Convolution and pooling](04_convolution_and_pooling.ipynb) | 45 | 16 | do both by hand, and say why a stride is impossible |
+# | [05 · A NumPy MLP on MNIST](05_numpy_mlp_on_mnist.ipynb) | 60 | 25 | write and train a network with nothing but NumPy |
+#
+# The assignment's last part, a PyTorch CNN on CIFAR-10 (25 points), is in preparation.
+#
+# Notebooks 01, 02 and 04 need NumPy alone and run in seconds. 03 uses PyTorch and SymPy for its cross-checks. 05 trains
+# for about half a minute and needs MNIST, 11 MB, which is fetched once.
+
+# %% [markdown]
+# ## Is everything here?
+#
+# The table lists what the workbook found. A line that is not ok names its remedy.
+
+# %% tags=["nbval-ignore-output"]
+from helpers import check_environment
+
+check_environment.report()
+
+# %% [markdown]
+# ## How a check answers
+#
+# Here is one to try. What is σ(0), the sigmoid at zero? Replace the `...` and run the cell.
+
+# %%
+from helpers.answers import check, hint
+
+answer = ...
+check("0", answer)
+
+# %% [markdown]
+# Stuck? `hint("0")` gives a hint, and the next call the next one. Checks never raise an error and never show the answer.
+#
+# ## Three things worth knowing
+#
+# 1. **Explorers** are the cells with sliders. They need a running kernel; without one you see their picture. Every
+#    explorer works with the keyboard: Tab moves on, arrow keys move a slider.
+# 2. **Numbers.** What is printed here was confirmed by a second, independent route in the tests. Where the handout is
+#    wrong or open, the notebook says so: *as printed / as we read it*.
+# 3. **Your copy.** The notebooks are yours to change. Each has a text twin under `notebooks/text/`, so that changes can
+#    be read and reviewed.
+#
+# **Next:** [01 · Gradient descent and momentum on GELU](01_gelu_gradient_descent.ipynb).
