@@ -29,7 +29,7 @@ def expected_right(gate, z):
 
 def test_the_neuron_at_every_stop_of_every_control():
     explorer = explore.neuron()
-    for name, said in sweep(explorer, most=15).items():
+    for name, said in sweep(explorer, most=9).items():
         for value, sentence in said:
             state = explorer.state | {name: value}
             inputs = (0, 1) if state["gate"] == "NOT" else itertools.product((0, 1), repeat=2)
