@@ -57,10 +57,10 @@ class Question:
             return self._verdict("unreadable", asked)
         values, expected = [], _arrays(self.expected())
         for name, value, right in zip(self.parts, given, expected, strict=True):
-            array, trouble = read_number(value, right.shape)
+            array, trouble = read_number(value)
             if trouble:
                 return self._verdict("unreadable", f"{name} {trouble}")
-            values.append(array)
+            values.append(array.reshape(()) if array.size == 1 and right.shape == () else array)
         # An answer rounded to the digits asked for is right. One with more digits than that may still betray a slip
         # whose effect is small, so the digits that the reader gave decide between the expected values and the slips.
         finest = self._tolerance(max(self.decimals, _decimals_of(values)))
@@ -80,14 +80,20 @@ class Question:
     def _explain(self, values, expected, made):
         near = self._tolerance(self.decimals)
         right = [_near(v, e, near) for v, e in zip(values, expected, strict=True)]
-        # What is not right must be what the slip makes, so that a slip made half-way is recognised too.
-        matches = [
+        # The slip that explains every part comes first; failing that, one that explains all that is not right, so that
+        # a slip made half-way is recognised too.
+        whole = [sentence for sentence, slip in made if _fits(values, slip, near)]
+        partly = [
             sentence
             for sentence, slip in made
             if all(r or _near(v, m, near) for v, m, r in zip(values, slip, right, strict=True))
         ]
-        if matches:
-            return self._verdict("wrong", " Or: ".join(dict.fromkeys(matches)))
+        if whole or partly:
+            return self._verdict("wrong", " Or: ".join(dict.fromkeys(whole or partly)))
+        for name, value, asked in zip(self.parts, values, expected, strict=True):
+            if value.shape != asked.shape:
+                wanted = "one number" if asked.shape == () else f"an array of shape {asked.shape}"
+                return self._verdict("unreadable", f"{name} has shape {value.shape}; {wanted} is asked for.")
         if _fits(values, expected, self._tolerance(self.decimals - 2)):
             return self._verdict("wrong", f"close, but {self.decimals} decimals are asked for.")
         wrong = [name for name, r in zip(self.parts, right, strict=True) if not r]
@@ -141,7 +147,7 @@ class FunctionQuestion(Question):
                 return self._unanswered()
             if value is None:
                 return self._verdict("unreadable", "your function returned nothing; end it with return.")
-            array, trouble = read_number(value, None)
+            array, trouble = read_number(value)
             if trouble:
                 return self._verdict("unreadable", f"what your function returned {trouble}")
             returned.append((arguments, right, array))
@@ -169,10 +175,10 @@ def _attempt(make, arguments):
         return None
 
 
-def read_number(value, shape):
+def read_number(value):
     """Return `value` as a float array and an empty string, or None and the rest of a sentence that says what is wrong.
 
-    Lists, NumPy arrays and PyTorch tensors are read alike. `shape` is the shape asked for, or None for any.
+    Lists, NumPy arrays and PyTorch tensors are read alike.
     """
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
@@ -191,18 +197,9 @@ def read_number(value, shape):
     except OverflowError:
         return None, "is too large for a floating-point number."
     except (ValueError, TypeError):
-        return (
-            None,
-            f"is {_kind(value)}; {'a number' if shape in ((), None) else 'an array of numbers'} is asked for.",
-        )
+        return None, f"is {_kind(value)}; a number or an array of numbers is asked for."
     if not np.all(np.isfinite(array)):
         return None, "holds NaN or infinity; look for a division by zero or an overflow."
-    if shape is not None and array.shape != shape:
-        if array.size == 1 and shape == ():
-            array = array.reshape(())
-        else:
-            wanted = "one number" if shape == () else f"an array of shape {shape}"
-            return None, f"has shape {array.shape}; {wanted} is asked for."
     return array, ""
 
 

@@ -31,7 +31,7 @@ FUNCTIONS = {name: q for name, q in QUESTIONS.items() if type(q) is FunctionQues
 def test_right_answers_pass_also_rounded_and_in_any_container(name):
     question = VALUES[name]
     right = question.expected()
-    rounded = [np.round(np.asarray(v, dtype=float), question.decimals) for v in right]
+    rounded = [np.round(v, question.decimals) for v in checks._arrays(right)]
     for given in (right, rounded, [v.tolist() for v in rounded], [torch.tensor(v) for v in rounded]):
         verdict = check(name, *given)
         assert (verdict.status, verdict.earned) == ("right", question.points), verdict
@@ -46,8 +46,8 @@ def test_every_slip_is_recognised_and_not_mistaken_for_another(name):
         assert verdict.status == "wrong" and slip.sentence in verdict.sentence, (slip.sentence, verdict)
         for other in question.slips:
             same = all(
-                np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=0, atol=1e-8)
-                for a, b in zip(slip.make(), other.make(), strict=True)
+                a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-8)
+                for a, b in zip(checks._arrays(slip.make()), checks._arrays(other.make()), strict=True)
             )
             if other is not slip and other.sentence in verdict.sentence:
                 assert same, f"{slip.sentence!r} is mistaken for {other.sentence!r}"

@@ -3,39 +3,10 @@
 import numpy as np
 
 from helpers import assignment as given
-from helpers.checks import Question, Slip, Verdict, read_number
+from helpers.checks import Question, Slip
 from helpers.core import convolution as core
 
 F, FILTER_1 = given.FEATURE_MAP, given.FILTER_1
-
-
-class MapQuestion(Question):
-    """A question about maps: a slip may show in the shape of the answer, and is named before the shape is."""
-
-    def judge(self, *given) -> Verdict:
-        """Return the verdict on the reader's values; never raises on what a reader can type."""
-        verdict = super().judge(*given)
-        if verdict.status in ("right", "unanswered") or len(given) != len(self.parts):
-            return verdict
-        values = [read_number(value, None)[0] for value in given]
-        if any(value is None for value in values):
-            return verdict
-        made = [(slip.sentence, slip.make()) for slip in self.slips]
-        # The slip that explains every part comes first; failing that, one that explains all that is not right.
-        whole = [sentence for sentence, slipped in made if all(map(self._same, values, slipped))]
-        partly = [
-            sentence
-            for sentence, slipped in made
-            if all(
-                self._same(v, m) or self._same(v, e) for v, m, e in zip(values, slipped, self.expected(), strict=True)
-            )
-        ]
-        found = dict.fromkeys(whole or partly)
-        return self._verdict("wrong", " Or: ".join(found)) if found else verdict
-
-    def _same(self, value, other):
-        other = np.asarray(other, dtype=float)
-        return value.shape == other.shape and bool(np.all(np.abs(value - other) <= 0.6 * 10.0**-self.decimals))
 
 
 def _mapped(feature_map=F, kernel=FILTER_1, padding=1):
@@ -54,7 +25,7 @@ def _without_last(kernel):
     return short
 
 
-_4A = MapQuestion(
+_4A = Question(
     id="4a", points=4, parts=("padding", "F′"), expected=lambda: (1, _mapped()),
     slips=(
         Slip(
@@ -126,7 +97,7 @@ def _size_sentence(stride):
     return f"with stride {stride} the size is {core.size_arithmetic(4, 2, stride, 1).reason}; F has 4."
 
 
-_4B = MapQuestion(
+_4B = Question(
     id="4b", points=4, parts=("possible", "stride"), expected=lambda: (False, float(_STRIDE)),
     slips=(
         Slip(
@@ -153,7 +124,7 @@ _4B = MapQuestion(
     ),
 )  # fmt: skip
 
-_4C = MapQuestion(
+_4C = Question(
     id="4c", points=4, parts=("pooled",), expected=lambda: (core.average_pool(_mapped()),),
     slips=(
         Slip("F itself is pooled; the question asks for F′, the output of 4a.", lambda: (core.average_pool(F),)),
@@ -187,7 +158,7 @@ _4C = MapQuestion(
 
 _MEAN = core.averaging_kernel(2)
 
-_4D = MapQuestion(
+_4D = Question(
     id="4d", points=4, parts=("kernel", "stride", "padding"), expected=lambda: (_MEAN, 2, 0),
     slips=(
         Slip("a filter of ones adds the four cells up; what turns a sum into a mean?", lambda: (4 * _MEAN, 2, 0)),

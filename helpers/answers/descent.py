@@ -133,7 +133,10 @@ QUESTIONS = {
                 Slip("v0 is taken as 0; here it is the gradient at x0.", lambda: _average(v0=0.0)),
                 Slip("the factor (1-β) before the gradient is missing.", lambda: _average(weight=1.0)),
                 Slip("this is η = 1; the corrected edition says 0.1.", lambda: _average(step=given.LARGE_STEP)),
-                Slip("β and 1-β have changed places.", lambda: _average(beta=1 - given.MOMENTUM, weight=given.MOMENTUM)),
+                Slip(
+                    "β and 1-β have changed places.",
+                    lambda: _average(beta=1 - given.MOMENTUM, weight=given.MOMENTUM),
+                ),
                 Slip("the sign is turned: the update subtracts η v.", lambda: _average(sign=1.0)),
                 Slip(
                     "this is heavy ball: its v starts at 0 and the gradient enters with weight 1.",

@@ -87,7 +87,7 @@ class GateQuestion(Question):
         inputs = 1 if self.gate == "NOT" else 2
         arrays = []
         for position, value in enumerate(given, start=1):
-            array, trouble = read_number(value, None)
+            array, trouble = read_number(value)
             if trouble:
                 return None, f"value {position} {trouble}"
             if np.any(np.abs(array) > 1e6):
