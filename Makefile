@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check data notebooks mlp bench lint clean
+.PHONY: help lab test check data notebooks mlp cnn bench lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ notebooks: $(READY) ## run every notebook from its text twin and store the outpu
 
 mlp: $(READY) ## train the MLP of Programming 1, both recipes (resumes where it was stopped)
 	$(BIN)/python -m helpers.train_mlp
+
+cnn: $(READY) ## train the CNN of Programming 2, preset fast (any other: python -m helpers.p2 --help)
+	$(BIN)/python -m helpers.p2 --preset fast
 
 bench: $(READY) ## measure speed side by side: numpy against PyTorch, explorers, convolution
 	$(BIN)/python -m helpers.benchmarks

@@ -1,0 +1,432 @@
+"""Programming 2: train a convolutional network on CIFAR-10, stop and resume it, evaluate it, ask it about a picture.
+
+    python p2.py                                  # preset fast: past 90 % in minutes on two CPU cores
+    python p2.py --preset best                    # a wider network and a longer training, for a GPU or a night
+    python p2.py --preset best --resume           # go on where it was stopped, by Ctrl-C or by a power cut
+    python p2.py --validate --set filter_lr=0.1   # choose settings on 5,000 held-out training pictures
+    python p2.py --evaluate p2_model.pkl          # the accuracy of a saved model on the 10,000 test pictures
+    python p2.py --predict cat.png --model p2_model.pkl
+    torchrun --nproc_per_node=4 p2.py             # the same training on four GPUs, or four machines' processors
+
+The data is cifar10.npz, looked for in --data, then $WORKBOOK_DATA, then data/. A training writes three files into
+--output: p2_checkpoint.pt and p2_history.json after every epoch, p2_model.pkl (the weights, a bare state_dict) at the
+end. Inside the workbook's repository the same program is `python -m helpers.p2`, and `make cnn` runs it.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed
+from tqdm import tqdm
+
+if __package__:
+    from helpers.core import cnn, training
+else:  # in the hand-in folder the modules lie side by side
+    import cnn
+    import training
+
+# Every setting of a training, with its reason. Lists are stretched over the epochs: [24, 32] means the first half at
+# 24 x 24 pixels and the second at 32 x 32.
+FAST = {
+    "epochs": 4,
+    "batch_size": 500,  # small batches make more of each picture; below 500 the time between batches is felt
+    "widths": [64, 128, 128],  # channels of the three groups; twice as wide costs about four times as much
+    "depth": 2,  # convolutions in each group
+    "sizes": [20, 24, 28, 32],  # small pictures first: coarse shapes are learned at a third of the price
+    "keep": [1.0],  # the part of the pictures that is shown, the hardest by their latest loss; 1.0 shows all
+    "flip": True,  # mirror images: a mirrored ship is a ship
+    "translate": 2,  # shifts up to so many pixels: where the ship is does not matter
+    "cutout": 0,  # side of a square that is hidden; pays only in long trainings, which otherwise learn by heart
+    "label_smoothing": 0.2,  # aim at 82 % and 2 % instead of 100 % and 0 %: a surer step when training is short
+    "filter_lr": 0.15,  # Muon: how far each filter bank turns in a step
+    "filter_momentum": 0.7,  # Muon: memory of about three steps
+    "bias_lr": 0.053,  # gradient descent on the biases, per picture
+    "head_lr": 0.67,  # gradient descent on the last matrix, whose output is divided by its width
+    "momentum": 0.85,  # of gradient descent: memory of about seven steps
+    "weight_decay": 2e-6,  # per picture, on biases and head; Muon keeps the filters' size by itself
+    "warmup": 0.0,  # part of the steps in which learning rates rise; unneeded where Muon bounds every step
+    "whitening_epochs": 0.0,  # part of the epochs that train the whitening bias; it costs a gradient at full size
+}
+BEST = FAST | {
+    "epochs": 30,  # more epochs help until the training pictures are known by heart
+    "batch_size": 1000,  # a long training has steps enough; larger batches use a GPU better
+    "widths": [128, 384, 512],  # wide enough that the training pictures could be known by heart
+    "depth": 3,  # with a shortcut
+    "sizes": [24, 28, 32, 32],
+    "cutout": 12,
+    "translate": 4,
+    "whitening_epochs": 0.1,
+}
+PRESETS = {"fast": FAST, "best": BEST}
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Data
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def load_data(path=None):
+    """(name, training pictures, training labels, test pictures, test labels) as tensors, pictures uint8 (n, 3, 32, 32).
+
+    `path`: the file cifar10.npz or its folder; without it $WORKBOOK_DATA and data/ are searched, and inside the
+    workbook's repository the data is downloaded if need be. Raises ValueError when there is none or it is no such file.
+    """
+    if path is None and __package__:
+        from helpers import datasets
+
+        found = datasets.cifar10()
+        return found.name, *as_tensors([getattr(found, key) for key in datasets.KEYS])
+    folders = [path] if path else [os.environ.get("WORKBOOK_DATA"), "data", "."]
+    files = [Path(folder) for folder in folders if folder]
+    files = [file / "cifar10.npz" if file.is_dir() else file for file in files]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        places = " or ".join(str(file) for file in files)
+        raise ValueError(f"There is no data at {places}; name the folder of cifar10.npz with --data.")
+    keys = ("train_images", "train_labels", "test_images", "test_labels")
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = [stored[key] for key in keys]
+    except Exception as error:
+        raise ValueError(f"{file} is damaged or not the file of arrays cifar10.npz ({error}); get it anew.") from None
+    for images, labels in (arrays[:2], arrays[2:]):
+        good = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1:] == (32, 32, 3)
+        if not good or labels.shape != images.shape[:1] or len(labels) == 0 or labels.max() >= len(cnn.CLASSES):
+            raise ValueError(
+                f"{file} holds images {images.dtype} {images.shape} and labels {labels.shape}; "
+                "expected uint8 (n, 32, 32, 3) and (n,) with values 0 to 9."
+            )
+    whole = (len(arrays[0]), len(arrays[2])) == (50_000, 10_000)
+    return "CIFAR-10" if whole else f"a part of {file}", *as_tensors(arrays)
+
+
+def as_tensors(arrays):
+    """Two pairs of images (n, 32, 32, 3) and labels (n,) in numpy as tensors, the images (n, 3, 32, 32)."""
+    return [training.to_tensor(a) if a.ndim == 4 else torch.from_numpy(a.astype(np.int64)) for a in arrays]
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Options
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def options_from(arguments=None):
+    """The command line as a namespace, with the complete configuration in `configuration`.
+
+    Raises ValueError, in one sentence, for a setting that does not exist or makes no sense.
+    """
+    parser = argparse.ArgumentParser(
+        prog="p2.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=settings_help()
+    )
+    add = parser.add_argument
+    add("--preset", choices=PRESETS, default="fast", help="a complete set of settings (listed below)")
+    add("--epochs", type=int, help="how often every picture is seen; the schedule stretches with it")
+    add("--batch-size", type=int, help="pictures in one step, over all processes together")
+    add("--seed", type=int, default=0, help="where the random numbers start; the same seed gives the same weights")
+    add("--device", default="auto", help="auto, cpu, cuda or mps")
+    add("--precision", default="auto", help="auto, bf16 or float32")
+    add("--data", help="the file cifar10.npz or its folder")
+    add("--output", help="folder for checkpoint, history and model (build/p2/<preset>_seed<seed>)")
+    add("--resume", action="store_true", help="go on from the checkpoint in --output")
+    add("--validate", action="store_true", help="hold out 500 training pictures a class, and never read the test set")
+    add(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting, such as widths=[32,64,64]"
+    )
+    add("--evaluate", metavar="MODEL", help="no training: the test accuracy of a saved model")
+    add("--predict", metavar="PICTURE", help="no training: the ten probabilities for a picture file")
+    add("--model", default="p2_model.pkl", help="the saved model that --predict asks (p2_model.pkl)")
+    options = parser.parse_args(arguments)
+    options.configuration = configuration_from(options.preset, options.set, options.epochs, options.batch_size)
+    options.output = Path(options.output or f"build/p2/{options.preset}_seed{options.seed}")
+    return options
+
+
+def configuration_from(preset, changes=(), epochs=None, batch_size=None):
+    """The settings of a preset with changes ("name=value" strings); raises ValueError for one that makes no sense."""
+    configuration = dict(PRESETS[preset])
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in configuration:
+            raise ValueError(f"There is no setting {name!r}; choose one of {', '.join(configuration)}.")
+        default = configuration[name]
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = None
+        numbers = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(default, float) and numbers:
+            value = float(value)
+        if type(value) is not type(default) or (isinstance(value, list) and not value):
+            raise ValueError(f"{change!r} gives no value like {json.dumps(default)}; write --set {name}={default}.")
+        configuration[name] = value
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value is not None:
+            configuration[name] = value
+    check(configuration)
+    return configuration
+
+
+def check(configuration):
+    """Raise ValueError, in one sentence, for the first setting outside its range."""
+    ranges = {
+        **dict.fromkeys(("epochs", "batch_size", "widths", "depth"), (1, 100_000)),
+        **dict.fromkeys(("filter_lr", "bias_lr", "head_lr"), (1e-9, 1e9)),
+        **dict.fromkeys(("warmup", "momentum", "filter_momentum", "label_smoothing"), (0, 0.999)),
+        "sizes": (cnn.SMALLEST, 32),
+        "keep": (0.01, 1),
+        "translate": (0, 8),
+        "cutout": (0, 32),
+        "weight_decay": (0, 1),
+        "whitening_epochs": (0, 1),
+    }
+    for name, (low, high) in ranges.items():
+        values = configuration[name] if isinstance(configuration[name], list) else [configuration[name]]
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise ValueError(f"{name} is {configuration[name]}; choose from {low} to {high}.")
+
+
+def settings_help():
+    """The settings of both presets side by side, for --help."""
+    lines = [f"{'settings':18}{'fast':20}best"]
+    lines += [f"  {name:16}{json.dumps(FAST[name]):20}{json.dumps(BEST[name])}" for name in FAST]
+    return "\n".join(lines) + "\nThe reason for each stands beside it at the top of p2.py."
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Train
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def train(options, say=print):
+    """Train as the options say, and return the history, a dictionary that is also written as p2_history.json."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    device = training.choose_device(options.device)
+    if world > 1:
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        return _train(options, device, rank, world, say if rank == 0 else lambda *words: None)
+    finally:
+        if world > 1:
+            torch.distributed.destroy_process_group()
+
+
+def _train(options, device, rank, world, say):
+    precision, reason = training.choose_precision(device, options.precision)
+    if world > 1:  # one decision for all: on a busy machine measurements may differ
+        decision = [precision, reason]
+        torch.distributed.broadcast_object_list(decision)
+        precision, reason = decision
+    name, pictures, labels, test_pictures, test_labels = load_data(options.data)
+    if options.validate:
+        chosen, held = training.hold_out(labels, per_class=min(500, len(labels) // 100))
+        validation = pictures[held], labels[held]
+        pictures, labels = pictures[chosen], labels[chosen]
+    run = training.Training(
+        options.configuration, pictures, labels, options.seed, device, precision, rank=rank, world=world
+    )
+    checkpoint, record, model = (options.output / f"p2_{end}" for end in ("checkpoint.pt", "history.json", "model.pkl"))
+    history = {
+        "preset": options.preset,
+        "seed": options.seed,
+        "data": name,
+        "training_pictures": len(labels),
+        "configuration": options.configuration,
+        "command": shlex.join(["python", "p2.py", *sys.argv[1:]]),
+        "machine": machine(device, precision, world),
+        "parameters": cnn.parameter_count(run.network),
+        "forward_mflop": cnn.forward_flops(run.network) / 1e6,
+        "epochs": [],
+    }
+    if options.resume:
+        state = cnn.read_file(checkpoint)
+        run.restore(state, checkpoint)
+        if run.precision != precision:
+            reason = f"{run.precision}, as before the stop"
+        history = json.loads(state["history"])
+        say(f"Resumed after epoch {run.epoch} of {options.configuration['epochs']}.")
+    say(
+        f"{device} with {torch.get_num_threads()} threads; {reason}."
+        if device.type == "cpu"
+        else f"{device}; {reason}."
+    )
+    say(
+        f"{name}: {len(labels):,} training pictures. Network: {history['parameters']:,} parameters, "
+        f"{history['forward_mflop']:.0f} MFLOP a picture."
+    )
+    options.output.mkdir(parents=True, exist_ok=True)
+    dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
+    epochs = options.configuration["epochs"]
+    plan = [
+        cnn.training_flops(run.network, run.size(e)) * run.steps(e) * options.configuration["batch_size"] / 1e12
+        for e in range(epochs)
+    ]
+    bar_format = "{l_bar}{bar}| {elapsed} so far, {remaining} left{postfix}"
+    with tqdm(total=sum(plan), bar_format=bar_format, disable=True if rank else None, leave=False) as bar:
+        bar.update(sum(plan[: run.epoch]))
+        bar.unpause()
+        while run.epoch < epochs:
+
+            def on_step(done, steps, loss, accuracy, epoch=run.epoch):
+                bar.set_postfix_str(f"epoch {epoch + 1}, loss {loss:.3f}, {accuracy:.1%} right", refresh=False)
+                bar.update(sum(plan[:epoch]) + plan[epoch] * done / steps - bar.n)
+
+            peak = training.matrix_peak(device, dtype)
+            entry = run.run_epoch(on_step)
+            entry["peak_gflops"] = (peak + training.matrix_peak(device, dtype)) / 2
+            if options.validate and rank == 0:
+                loss, accuracy, _ = training.evaluate(run.network, *validation, precision=run.precision)
+                entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
+            history["epochs"].append(entry)
+            tqdm.write(epoch_line(entry, epochs), file=sys.stdout) if rank == 0 else None
+            if rank == 0:
+                cnn.write_file(checkpoint, run.state() | {"history": json.dumps(history)})
+                write_json(record, history)
+    if rank == 0:
+        history |= totals(history["epochs"])
+        if not options.validate:
+            for key, average in (("test", False), ("test_six_views", True)):
+                loss, accuracy, _ = training.evaluate(run.network, test_pictures, test_labels, average, run.precision)
+                history[key] = {"loss": loss, "accuracy": accuracy, "pictures": len(test_labels)}
+        cnn.save_model(model, run.network)
+        write_json(record, history)
+        say(summary(history, model))
+    return history
+
+
+def epoch_line(entry, epochs):
+    """One epoch in a line."""
+    held = f"  validation {entry['validation_accuracy']:.2%}" if "validation_accuracy" in entry else ""
+    return (
+        f"epoch {entry['epoch']:2}/{epochs}  {entry['size']}×{entry['size']}  loss {entry['loss']:.4f}  "
+        f"training {entry['accuracy']:.2%}{held}  {entry['seconds']:.1f} s  "
+        f"{entry['gflops']:.0f} of {entry['peak_gflops']:.0f} GFLOP/s"
+    )
+
+
+def totals(entries):
+    """Sums over the epochs: seconds of training, TFLOP computed, and the TFLOP the machine could have computed then.
+
+    The last is the time budget that does not depend on a machine's speed: seconds times the speed of a plain matrix
+    product in the same minutes.
+    """
+    return {
+        "seconds": sum(entry["seconds"] for entry in entries),
+        "tflop": sum(entry["tflop"] for entry in entries),
+        "budget_tflop": sum(entry["seconds"] * entry["peak_gflops"] / 1e3 for entry in entries),
+        "peak_memory_gb": peak_memory_gb(),
+    }
+
+
+def summary(history, model):
+    """What came out, in a few lines."""
+    lines = [
+        f"Trained {history['seconds']:.0f} s: {history['tflop']:.1f} TFLOP, where plain matrix products would have "
+        f"done {history['budget_tflop']:.1f}; at most {history['peak_memory_gb']:.1f} GB of memory."
+    ]
+    if "test" in history:
+        lines.append(
+            f"Test accuracy {history['test']['accuracy']:.2%} on {history['test']['pictures']:,} pictures "
+            f"({history['test_six_views']['accuracy']:.2%} with the mean over six views)."
+        )
+    else:
+        lines.append(
+            f"Validation accuracy {history['epochs'][-1]['validation_accuracy']:.2%}; the test set was not read."
+        )
+    return "\n".join([*lines, f"Saved {model}."])
+
+
+def peak_memory_gb():
+    """The most memory that this process has had so far, in GB (on a GPU the GPU's)."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def machine(device, precision, world):
+    """What a measured time depends on: processor, cores, precision, versions."""
+    processor = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            processor = next(
+                (line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), processor
+            )
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processes": world,
+        "precision": precision,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def write_json(path, content):
+    """Write `content` as JSON, at once or not at all."""
+    cnn.replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Use
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def evaluate(options, say=print):
+    """Print the accuracy of a saved model on the test pictures, and return it."""
+    device = training.choose_device(options.device)
+    network = cnn.load_model(options.evaluate).to(device, memory_format=torch.channels_last)
+    name, _, _, pictures, labels = load_data(options.data)
+    loss, accuracy, _ = training.evaluate(network, pictures, labels)
+    say(f"{options.evaluate} on {name}: {accuracy:.2%} of {len(labels):,} test pictures right, loss {loss:.4f}.")
+    return accuracy
+
+
+def predict(options, say=print):
+    """Print the ten probabilities that a saved model gives a picture file, and return them."""
+    picture, sentence = cnn.read_picture(options.predict)
+    probabilities = training.predict(cnn.load_model(options.model), picture)[0].tolist()
+    say(sentence)
+    for probability, label in sorted(zip(probabilities, cnn.CLASSES, strict=True), reverse=True):
+        say(f"{label:12}{probability:7.2%}  {'█' * round(40 * probability)}")
+    return probabilities
+
+
+def main(arguments=None):
+    """Run the command line; return 0, or 1 after a sentence on what went wrong, or 130 after Ctrl-C."""
+    try:
+        options = options_from(arguments)
+        if options.evaluate:
+            evaluate(options)
+        elif options.predict:
+            predict(options)
+        else:
+            train(options)
+    except (ValueError, OSError) as error:
+        print(f"p2.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; the same command with --resume goes on after the last complete epoch.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
