@@ -331,6 +331,22 @@ def test_what_the_notebook_says_in_words():
         assert np.isinf(np.exp(710.0)) and np.isfinite(np.exp(709.0))
 
 
+@pytest.mark.parametrize("f2", [[2, 1, 0], [702, 701, 700], [1002, 1001, 1000], [-998, -999, -1000], [0, 0, -800]])
+def test_the_table_of_large_logits_in_fifty_digits(f2):
+    with mpmath.workdps(50):
+        total = sum(mpmath.exp(v) for v in f2)
+        first, loss = float(mpmath.exp(f2[0]) / total), float(-mpmath.log(mpmath.exp(f2[2]) / total))
+    assert backprop.softmax(f2)[0, 0] == pytest.approx(first, rel=1e-14)
+    assert backprop.cross_entropy(f2, [0, 0, 1]) == pytest.approx(loss, rel=1e-13)
+    naive = backprop.naive_softmax(f2)[0, 0], backprop.naive_cross_entropy(f2, [0, 0, 1])
+    if max(f2) > 1000 or max(f2) < -900:
+        assert np.isnan(naive).all()
+    elif min(f2) == -800:
+        assert naive[0] == pytest.approx(0.5) and np.isinf(naive[1])
+    else:
+        assert naive == pytest.approx((first, loss), rel=1e-12)
+
+
 # --- bad input -------------------------------------------------------------------------------------------------
 
 
