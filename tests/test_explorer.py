@@ -1,9 +1,10 @@
 """The mechanism of the explorers, without a browser."""
 
-import asyncio
 import base64
 import io
+import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from helpers import style
 from helpers.explore import descent as explore
-from helpers.explore.explorer import Explorer, slider, text, whole
+from helpers.explore.explorer import Explorer, choice, pick, slider, switch, text, whole
 from helpers.figures.scene import Scene
 
 
@@ -39,12 +40,17 @@ def dot():
     return Explorer(Dot(), controls, call="explore.dot", steps="n")
 
 
+def ask(explorer, serial=1, pointer=None, **values):
+    """Do what the page does when the reader acts, and return the answer."""
+    explorer._page.set_state({"asked": {"view": "a", "serial": serial, "values": values, "pointer": pointer}})
+    return explorer._page.frame
+
+
 def test_a_slider_moves_the_picture_and_the_sentence(dot):
     before = pixels(dot)
     dot.controls["x"].value = 7.5
-    assert dot.sentence == "A dot at 7.5, 2." == dot.picture.tooltip
+    assert dot.sentence == "A dot at 7.5, 2." == dot._page.frame["sentence"]
     assert np.any(pixels(dot) != before)
-    assert "A dot at 7.5, 2." in dot.caption.value
 
 
 def test_a_redraw_over_the_cached_background_equals_a_fresh_drawing(dot):
@@ -54,40 +60,71 @@ def test_a_redraw_over_the_cached_background_equals_a_fresh_drawing(dot):
     assert np.array_equal(pixels(dot), pixels(fresh))
 
 
-def test_buttons_step_within_the_range_and_reset(dot):
-    for _ in range(9):
-        dot.buttons["next"].click()
-    assert dot.state["n"] == 5
-    dot.buttons["previous"].click()
-    dot.controls["x"].value = 8.0
-    assert (dot.state["n"], dot.state["x"]) == (4, 8.0)
-    dot.buttons["reset"].click()
+def test_a_request_of_the_page_is_answered_by_one_frame_that_agrees_with_itself(dot, monkeypatch):
+    sent = []
+    monkeypatch.setattr(dot._page, "send_state", lambda key=None: sent.append(set(key)))
+    frame = ask(dot, serial=7, x=7.5, n=4)
+    assert sent == [{"png", "frame"}]
+    assert frame["answers"] == {"view": "a", "serial": 7} and frame["values"] == {"x": 7.5, "n": 4, "word": ""}
+    assert frame["sentence"] == "A dot at 7.5, 4." and frame["code"] == "explore.dot(x=7.5, n=4, word='')"
+    again = ask(dot, serial=8, x=7.5)  # nothing changes, but the page waits
+    assert again["answers"]["serial"] == 8 and again["number"] == frame["number"] + 1
+
+
+def test_reset_returns_every_control_to_where_it_began(dot):
+    ask(dot, x=8.0, n=5, word="w")
+    dot.reset()
     assert dot.state == dot.initial and dot.sentence == "A dot at 1, 2."
 
 
-def test_play_steps_to_the_end_and_starts_over_from_there(dot):
-    dot.pause = 0.001
-    asyncio.run(dot.play())
-    assert dot.state["n"] == 5
+def test_the_picture_can_be_dragged(dot, monkeypatch):
+    monkeypatch.setattr(dot.scene, "pointed", lambda x, y: {"x": 10 * x, "n": round(5 * y)}, raising=False)
+    assert ask(dot, pointer=[0.25, 0.8])["values"] == {"x": 2.5, "n": 4, "word": ""}
 
-    async def twice():
-        dot.buttons["play"].click()
-        assert dot.buttons["play"].description == "Pause"
-        await dot._playing
 
-    asyncio.run(twice())
-    assert dot.state["n"] == 5 and dot.buttons["play"].description == "Play"
+@pytest.mark.parametrize(
+    ("control", "given", "held", "shown"),
+    [
+        (slider("s", 0, -1.0, 1.0, 0.05), 3, 1.0, 1.0),
+        (slider("s", 0, -1.0, 1.0, 0.05), 0.123, 0.123, 0.123),
+        (whole("w", 0, 0, 9), np.int64(4), 4, 4),
+        (whole("w", 0, 0, 9), -4, 0, 0),
+        (choice("c", [("one", 1), ("two", 2)], 1), 2, 2, 1),
+        (pick("p", (0.1, 0.01), 0.1), 0.01, 0.01, 1),
+        (switch("b"), 1, True, True),
+        (text("t", "a"), "b", "b", "b"),
+    ],
+)
+def test_controls_hold_what_fits_and_the_page_can_send_it_back(control, given, held, shown):
+    control.value = given
+    assert control.value == held and type(control.value) is type(held)
+    assert control.shown() == shown
+    control.take(shown)
+    assert control.value == held
+    json.dumps(control.facts() | {"initial": control.shown()})
 
-    async def interrupted():
-        dot.pause = 10
-        dot.controls["n"].value = 0
-        dot.buttons["play"].click()
-        await asyncio.sleep(0)
-        dot.buttons["play"].click()
-        await asyncio.sleep(0)
 
-    asyncio.run(interrupted())
-    assert dot.state["n"] == 1 and dot.buttons["play"].description == "Play"
+@pytest.mark.parametrize(
+    ("control", "given", "complaint"),
+    [
+        (slider("start", 0, -1, 1, 0.5), float("nan"), "start is nan; give a number from -1 to 1"),
+        (whole("step", 0, 0, 9), "3", "step is '3'; give a number from 0 to 9"),
+        (choice("gate", ["AND", "OR"]), "XAND", "gate is 'XAND'; choose one of 'AND', 'OR'"),
+        (text("word", ""), 3, "word is 3; give text in quotation marks"),
+    ],
+)
+def test_controls_say_what_they_cannot_hold(control, given, complaint):
+    with pytest.raises(ValueError, match=f"^{re.escape(complaint)}$"):
+        control.value = given
+
+
+def test_a_slider_lists_its_stops_and_moves_into_a_new_range():
+    control = slider("s", 0.3, 0.0, 0.4, 0.1)
+    assert control.stops() == [0.0, 0.1, 0.2, 0.3, 0.4]
+    seen = []
+    control.observe(lambda change: seen.append(change["new"]), "value")
+    control.max = 0.2
+    assert control.value == 0.2 and seen == [0.2]
 
 
 def test_several_controls_change_with_one_redraw(dot, monkeypatch):
@@ -101,18 +138,18 @@ def test_an_exception_is_shown_in_the_explorer_and_not_lost(dot, monkeypatch):
     with pytest.raises(ValueError, match="the word is bad"):
         dot.controls["word"].value = "bad"
     monkeypatch.setattr(Explorer, "raise_errors", False)
-    dot.controls["word"].value = "worse"
-    assert "Not drawn." in dot.caption.value and "KeyError" in dot.caption.value
-    dot.controls["word"].value = "bad"
-    assert "the word is bad; type another" in dot.caption.value and "ValueError" not in dot.caption.value
-    dot.controls["word"].value = "good"
-    assert "A dot at" in dot.caption.value
+    before = dot.picture
+    frame = ask(dot, serial=3, word="worse")
+    assert "KeyError" in frame["problem"] and frame["answers"]["serial"] == 3 and dot.picture == before
+    assert ask(dot, word="bad")["problem"] == "the word is bad; type another" == dot.problem
+    assert ask(dot, word=5)["problem"] == "word is 5; give text in quotation marks"
+    assert ask(dot, word="good")["problem"] == ""
 
 
 def test_the_line_as_code_reproduces_the_state():
     one = explore.descend()
     one.set(method="heavy ball", x0=-1.5, learning_rate=0.35, n=7)
-    assert one.as_code in one.code.value.replace("&#x27;", "'")
+    assert one.as_code == one._page.frame["code"]
     other = eval(one.as_code, {"explore": explore})
     assert other.state == one.state and np.array_equal(pixels(other), pixels(one))
 
@@ -121,7 +158,16 @@ def test_the_bundle_holds_a_live_view_a_picture_and_a_sentence(dot):
     data, metadata = dot._repr_mimebundle_()
     assert set(data) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
     assert data["text/plain"] == dot.sentence == metadata["image/png"]["alt"]
-    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size == (840, 200)
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert picture.width == int(8.4 * 144) and picture.height > 2 * 144  # the sentence stands below the figure
+    assert metadata["image/png"]["width"] == 840
+
+
+def test_the_still_picture_leaves_the_moving_one_as_it_was(dot):
+    before = pixels(dot)
+    dot.scene.still(dot.sentence)
+    dot.redraw()
+    assert np.array_equal(pixels(dot), before)
 
 
 def test_the_descent_explorer_answers_at_every_stop():
@@ -134,7 +180,8 @@ def test_the_descent_explorer_answers_at_every_stop():
         walk = descent.descend("gradient descent", -3.0, 1.0, 60)
         assert f"step {n}: x = {walk.x[n]:.4f}, GELU = {walk.value[n]:.4f}" in sentence
     assert any(
-        "has left the picture" in sentence for _, sentence in sweep(explore.descend("heavy ball", x0=3.0, n=40))["learning_rate"]
+        "has left the picture" in sentence
+        for _, sentence in sweep(explore.descend("heavy ball", x0=3.0, n=40))["learning_rate"]
     )
 
 

@@ -1,83 +1,208 @@
-"""The one mechanism behind every explorer: controls, their state, a redraw, a picture and a sentence."""
+"""The one mechanism behind every explorer: controls, their state, a redraw, a picture and a sentence.
 
-import asyncio
+The page's half is `explorer.js`: it shows native controls and sends what the reader chose; this half draws and answers
+with one message that holds picture, sentence and state, so that they always agree.
+"""
+
 import base64
-import html
-import io
+import math
+from pathlib import Path
 
-import ipywidgets as widgets
-from PIL import Image
+import anywidget
+import traitlets
 
-_LABEL = {"description_width": "8.5em"}
+
+class Control(traitlets.HasTraits):
+    """One thing that the reader can choose, with a `label` and a `value`; `observe(f, "value")` tells of changes."""
+
+    kind = ""
+    value = traitlets.Any()
+
+    def __init__(self, label, value, **facts):
+        self.label = label
+        super().__init__(**facts)
+        self.value = value
+
+    @traitlets.validate("value")
+    def _checked(self, proposal):
+        return self.accept(proposal["value"])
+
+    def accept(self, value):
+        """Return `value` as this control holds it; raises ValueError for one that it cannot hold."""
+        return value
+
+    def stops(self):
+        """Return the values that the reader can reach one after the other, [] for free text."""
+        return []
+
+    def facts(self):
+        """Return what the page must know to show this control."""
+        return {"kind": self.kind, "label": self.label}
+
+    def shown(self):
+        """Return the value as the page holds it."""
+        return self.value
+
+    def take(self, shown):
+        """Set the value from what the page sent."""
+        self.value = shown
+
+
+class _Slider(Control):
+    kind = "slider"
+    min, max, step = traitlets.Any(), traitlets.Any(), traitlets.Any()
+    number = float
+
+    def accept(self, value):
+        if isinstance(value, str) or not math.isfinite(value):
+            raise ValueError(f"{self.label} is {value!r}; give a number from {self.min:g} to {self.max:g}")
+        return self.number(min(self.max, max(self.min, value)))
+
+    @traitlets.observe("min", "max")
+    def _range_changed(self, _):
+        if self.value is not None:
+            self.value = self.value  # moves into the new range
+
+    def stops(self):
+        count = round((self.max - self.min) / self.step)
+        return [self.number(round(self.min + i * self.step, 10)) for i in range(count + 1)]
+
+    def facts(self):
+        digits = len(f"{self.step:.10f}".rstrip("0").split(".")[1])
+        return super().facts() | {"min": self.min, "max": self.max, "step": self.step, "digits": digits}
+
+
+class _Whole(_Slider):
+    number = round
+
+
+class _Choice(Control):
+    kind = "choice"
+
+    def __init__(self, label, options, value=None):
+        pairs = [option if isinstance(option, tuple) else (str(option), option) for option in options]
+        self.names, self.values = zip(*pairs, strict=True)
+        super().__init__(label, self.values[0] if value is None else value)
+
+    def accept(self, value):
+        if value not in self.values:
+            raise ValueError(f"{self.label} is {value!r}; choose one of {', '.join(map(repr, self.values))}")
+        return self.values[self.values.index(value)]
+
+    def stops(self):
+        return list(self.values)
+
+    def facts(self):
+        return super().facts() | {"options": self.names}
+
+    def shown(self):
+        return self.values.index(self.value)
+
+    def take(self, shown):
+        self.value = self.values[shown]
+
+
+class _Pick(_Choice):
+    kind = "pick"
+
+
+class _Switch(Control):
+    kind = "switch"
+
+    def accept(self, value):
+        return bool(value)
+
+    def stops(self):
+        return [False, True]
+
+
+class _Text(Control):
+    kind = "text"
+
+    def __init__(self, label, value, rows):
+        self.rows = rows
+        super().__init__(label, value)
+
+    def accept(self, value):
+        if not isinstance(value, str):
+            raise ValueError(f"{self.label} is {value!r}; give text in quotation marks")
+        return value
+
+    def facts(self):
+        return super().facts() | {"rows": self.rows}
 
 
 def slider(label, value, low, high, step):
-    """Return a slider over the real numbers low, low + step, ..., high."""
-    digits = max(0, len(f"{step:.10f}".rstrip("0").split(".")[1]))
-    return widgets.FloatSlider(
-        value=value, min=low, max=high, step=step, description=label, readout_format=f".{digits}f",
-        style=_LABEL, layout=widgets.Layout(width="26em"),
-    )  # fmt: skip
+    """Return a slider over the real numbers low, low + step, ..., high; values beyond move to the nearest end.
+
+    A number typed beside it may lie between the steps.
+    """
+    return _Slider(label, value, min=low, max=high, step=step)
 
 
 def whole(label, value, low, high):
-    """Return a slider over the whole numbers low, ..., high."""
-    return widgets.IntSlider(
-        value=value, min=low, max=high, description=label, style=_LABEL, layout=widgets.Layout(width="26em")
-    )
+    """Return a slider over the whole numbers low, ..., high; values beyond move to the nearest end."""
+    return _Whole(label, value, min=low, max=high, step=1)
 
 
 def pick(label, options, value):
     """Return a slider over a few listed values, such as powers of ten."""
-    return widgets.SelectionSlider(
-        options=options, value=value, description=label, style=_LABEL, layout=widgets.Layout(width="26em")
-    )
+    return _Pick(label, options, value)
 
 
 def choice(label, options, value=None):
     """Return a drop-down list; `options` are values, or pairs (what the reader sees, value)."""
-    return widgets.Dropdown(
-        options=options, value=value, description=label, style=_LABEL, layout=widgets.Layout(width="26em")
-    )
+    return _Choice(label, options, value)
 
 
 def switch(label, value=False):
     """Return a labelled check box."""
-    return widgets.Checkbox(value=value, description=label, indent=False, layout=widgets.Layout(width="auto"))
+    return _Switch(label, value)
 
 
 def text(label, value, rows=1):
     """Return a field for typed text; its value arrives when the reader leaves it or, in one row, presses Enter."""
-    kind = widgets.Text if rows == 1 else widgets.Textarea
-    extra = {} if rows == 1 else {"rows": rows}
-    return kind(
-        value=value, description=label, continuous_update=False, style=_LABEL,
-        layout=widgets.Layout(width="26em"), **extra,
-    )  # fmt: skip
+    return _Text(label, value, rows)
+
+
+class _Page(anywidget.AnyWidget):
+    """What the page shares with the kernel."""
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+    form = traitlets.Dict().tag(sync=True)  # what does not change: controls, their rows, the stepping slider
+    frame = traitlets.Dict().tag(sync=True)  # the answer: values, sentence, code, and which request it answers
+    png = traitlets.Bytes().tag(sync=True)
+    asked = traitlets.Dict().tag(sync=True, echo_update=False)  # what the reader did since the last answer
 
 
 class Explorer:
     """A picture that answers its controls: live in a kernel, a captioned picture everywhere else.
 
-    `scene` draws (see `helpers.figures.scene.Scene`); `controls` maps the names of its state to widgets; `call` is the
+    `scene` draws (see `helpers.figures.scene.Scene`); `controls` maps the names of its state to controls; `call` is the
     expression that makes this explorer, from which the line "as code" is built. `steps` names the whole-number slider
-    that Previous, Next and Play move. `rows` groups control names side by side; by default two in a row.
+    that Previous, Next and Play move. `rows` groups control names side by side; by default two in a row. With `drag`
+    a sentence, such as "Drag the start", the picture itself can be dragged: `scene.pointed(x, y)` says what changes.
     Setting `Explorer.raise_errors = True` lets a redraw's exception propagate, for tests.
     """
 
     raise_errors = False
     pause = 0.7  # seconds between two steps of Play
 
-    def __init__(self, scene, controls, call, steps=None, rows=None):
+    def __init__(self, scene, controls, call, steps=None, rows=None, drag=""):
         self.scene, self.controls, self.call, self.steps = scene, dict(controls), call, steps
         self.initial = self.state
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
-        self.caption = widgets.HTML()
-        self.code = widgets.HTML()
-        self.buttons = {}
-        self._playing = None
-        self._held = False
-        self._build(rows)
+        self.sentence = self.problem = ""
+        self._held, self._answers = False, {}
+        names = list(self.controls)
+        self._page = _Page(
+            form={
+                "rows": rows or [names[i : i + 2] for i in range(0, len(names), 2)],
+                "controls": {name: c.facts() | {"initial": c.shown()} for name, c in self.controls.items()},
+                "steps": steps, "pause": self.pause, "drag": drag, "size": scene.size,
+            }
+        )  # fmt: skip
+        self._page.observe(self._answer, "asked")
         for control in self.controls.values():
             control.observe(self._changed, "value")
         self.redraw()
@@ -88,9 +213,9 @@ class Explorer:
         return {name: control.value for name, control in self.controls.items()}
 
     @property
-    def sentence(self):
-        """The sentence that describes the present picture."""
-        return self._sentence
+    def picture(self):
+        """The present picture as PNG bytes."""
+        return self._page.png
 
     @property
     def as_code(self):
@@ -108,103 +233,65 @@ class Explorer:
             self._held = False
         self._changed()
 
+    def reset(self):
+        """Return every control to where it began."""
+        self.set(**self.initial)
+
     def redraw(self):
-        """Draw the present state; raises whatever the scene raises."""
-        picture, self._sentence = self.scene.draw(**self.state)
-        self.picture.value = picture
-        self.picture.tooltip = self._sentence  # becomes the image's accessible name
-        self.caption.value = (
-            f'<div role="status" style="max-width:52em;line-height:1.5">{html.escape(self._sentence)}</div>'
-        )
-        self.code.value = f"As code: <code>{html.escape(self.as_code)}</code>"
+        """Draw the present state and show it; raises whatever the scene raises."""
+        picture, self.sentence = self.scene.draw(**self.state)
+        self.problem = ""
+        self._show(picture)
+
+    def _show(self, picture):
+        """Send picture, sentence and state to the page in one message."""
+        with self._page.hold_sync():
+            self._page.png = picture
+            self._page.frame = {
+                "number": self._page.frame.get("number", 0) + 1, "answers": self._answers,
+                "values": {name: control.shown() for name, control in self.controls.items()},
+                "ends": {name: (c.min, c.max) for name, c in self.controls.items() if isinstance(c, _Slider)},
+                "sentence": self.sentence, "problem": self.problem, "code": self.as_code,
+            }  # fmt: skip
 
     def _changed(self, change=None):
-        if self._held:
-            return
-        try:
+        if not self._held:
+            self._attempt(self.redraw)
+
+    def _answer(self, change):
+        """Do what the page asked for, and answer even if nothing came of it: the page waits."""
+        asked = change["new"]
+        self._answers = {"view": asked["view"], "serial": asked["serial"]}
+
+        def act():
+            self._held = True
+            try:
+                for name, shown in asked["values"].items():
+                    self.controls[name].take(shown)
+                if asked.get("pointer"):
+                    for name, value in self.scene.pointed(*asked["pointer"]).items():
+                        self.controls[name].value = value
+            finally:
+                self._held = False
             self.redraw()
+
+        self._attempt(act)
+
+    def _attempt(self, act):
+        try:
+            act()
         except Exception as error:  # an exception in a callback would vanish without a word in JupyterLab
             if self.raise_errors:
                 raise
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self.caption.value = f'<div role="alert"><b>Not drawn.</b> {html.escape(kind + str(error))}</div>'
-
-    def step(self, by):
-        """Move the stepping slider by `by`, within its range; return whether it moved."""
-        control = self.controls[self.steps]
-        before = control.value
-        control.value = min(control.max, max(control.min, before + by))
-        return control.value != before
-
-    def reset(self):
-        """Return every control to where it began."""
-        self.stop()
-        self.set(**self.initial)
-
-    async def play(self):
-        """Step to the end, from the beginning if already there."""
-        control = self.controls[self.steps]
-        if control.value == control.max:
-            control.value = control.min
-        while self.step(1):
-            await asyncio.sleep(self.pause)
-        self.stop()
-
-    def stop(self):
-        """Stop playing."""
-        task, self._playing = self._playing, None
-        if task is not None and not task.done() and task is not _current_task():
-            task.cancel()
-        if "play" in self.buttons:
-            self.buttons["play"].description = "Play"
-
-    def _toggle_play(self):
-        if self._playing is not None:
-            self.stop()
-        else:
-            self.buttons["play"].description = "Pause"
-            self._playing = asyncio.ensure_future(self.play())
-
-    def _build(self, rows):
-        names = [name for name in self.controls]
-        rows = rows or [names[i : i + 2] for i in range(0, len(names), 2)]
-        lines = [_row([self.controls[name] for name in row]) for row in rows]
-        actions = {}
-        if self.steps:
-            actions |= {
-                "previous": ("Previous", lambda: self.step(-1)),
-                "next": ("Next", lambda: self.step(1)),
-            }
-            actions |= {"play": ("Play", self._toggle_play)}
-        actions |= {"reset": ("Reset", self.reset)}
-        for name, (label, action) in actions.items():
-            button = widgets.Button(description=label, layout=widgets.Layout(width="7em"))
-            button.on_click(lambda _, action=action: action())
-            self.buttons[name] = button
-        lines.append(_row(list(self.buttons.values())))
-        self.widget = widgets.VBox([*lines, self.picture, self.caption, self.code])
+            self.problem = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            self._show(self.picture)
 
     def __repr__(self):
         return self.sentence
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         # Three renderings of one thing: a live widget, a picture for readers without a kernel, a sentence for tests.
-        data = self.widget._repr_mimebundle_()
-        data = {k: v for k, v in data.items() if k != "text/html"}
-        small = io.BytesIO()
-        picture = Image.open(io.BytesIO(self.picture.value))
-        picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-        data["image/png"] = base64.b64encode(small.getvalue()).decode()
+        data, metadata = self._page._repr_mimebundle_()
+        data["image/png"] = base64.b64encode(self.scene.still(self.sentence)).decode()
         data["text/plain"] = self.sentence
-        return data, {"image/png": {"alt": self.sentence}}
-
-
-def _row(children):
-    return widgets.HBox(children, layout=widgets.Layout(flex_flow="row wrap"))
-
-
-def _current_task():
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+        return data, metadata | {"image/png": {"alt": self.sentence, "width": self.scene.size[0]}}

@@ -1,8 +1,13 @@
 """The moving picture behind an explorer: still parts drawn once, moving parts drawn over them."""
 
 import io
+import struct
+import textwrap
+import zlib
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import style
@@ -14,6 +19,7 @@ class Scene:
     A subclass makes its figure in `__init__`, registers what moves with `moving(...)`, and implements
     `update(**state)`, which moves the artists and returns the sentence that describes the picture. Where an update
     changes something still (axis limits, a title, a label), it calls `still_changed()` and the whole is drawn anew.
+    A scene that can be dragged implements `pointed` too.
     """
 
     def __init__(self, fig):
@@ -22,6 +28,11 @@ class Scene:
         self._moving = []
         self._background = None
         self._laid_out = False
+
+    @property
+    def size(self):
+        """Width and height of the picture in pixels."""
+        return self._canvas.get_width_height()
 
     def moving(self, artist):
         """Register `artist` as one that moves and return it."""
@@ -35,6 +46,10 @@ class Scene:
 
     def update(self, **state) -> str:
         """Move the artists to `state` and return one sentence that describes the picture."""
+        raise NotImplementedError
+
+    def pointed(self, x, y) -> dict:
+        """Return what changes in the state when the reader points at (x, y), fractions from the lower left corner."""
         raise NotImplementedError
 
     def draw(self, **state):
@@ -51,11 +66,19 @@ class Scene:
                     artist.axes.draw_artist(artist)
                 else:
                     self.figure.draw_artist(artist)
-        pixels = Image.frombuffer("RGBA", self._canvas.get_width_height(), self._canvas.buffer_rgba())
-        encoded = io.BytesIO()
-        # Light compression: the picture travels a few centimetres, the reader waits for the encoder.
-        pixels.convert("RGB").save(encoded, format="png", compress_level=1)
-        return encoded.getvalue(), sentence
+        return _quick_png(np.asarray(self._canvas.buffer_rgba())), sentence
+
+    def still(self, sentence):
+        """Return the present picture with `sentence` written below it, as PNG bytes for a reader without a kernel."""
+        self.still_changed()  # the sharper drawing leaves another canvas behind
+        parts = [style.png(self.figure), style.png(_caption(sentence, self.figure.get_figwidth()))]
+        above, below = (Image.open(io.BytesIO(part)).convert("RGB") for part in parts)
+        both = Image.new("RGB", (above.width, above.height + below.height), style.PAPER)
+        both.paste(above, (0, 0))
+        both.paste(below, (0, above.height))
+        small = io.BytesIO()
+        both.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+        return small.getvalue()
 
     def _lay_out(self):
         # Constrained layout doubles the time of a draw; once it has placed the axes it is switched off. A placeholder
@@ -64,3 +87,28 @@ class Scene:
             self._canvas.draw()
             self.figure.set_layout_engine("none")
             self._laid_out = True
+
+
+def _caption(sentence, width):
+    lines = textwrap.wrap(sentence, 118)
+    height = 0.19 * (len(lines) + 1) + 0.22
+    with style.context():
+        fig = Figure(figsize=(width, height), dpi=style.DPI)
+        fig.text(0.012, 1 - 0.08 / height, "\n".join(lines), va="top", linespacing=1.35)
+        hint = "A still of an explorer. Run its cell to get the controls that move it."
+        fig.text(0.012, 0.1 / height, hint, va="bottom", color=style.GREY, fontsize=9.5)
+    return fig
+
+
+def _quick_png(pixels):
+    """Encode RGBA pixels (height, width, 4) as PNG without searching for the smallest: the reader waits for this."""
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 4 * width), dtype=np.uint8)  # each row begins with its filter, 0 for none
+    rows[:, 1:] = pixels.reshape(height, -1)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits, red green blue alpha
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, level=1)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts

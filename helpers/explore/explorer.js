@@ -1,0 +1,232 @@
+// The page's half of an explorer: native controls, a picture whose alternative text follows it, one sentence.
+// The kernel answers every request with one frame; while it draws, newer choices replace older ones, so no queue grows.
+
+let views = 0;
+
+function make(tag, facts = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(facts)) {
+    if (name in element && typeof value !== "string") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+// JupyterLab takes single letters for commands, also while a slider has the focus: X would cut the cell.
+// The attribute keeps them here; with Ctrl or Cmd held, shortcuts such as saving stay JupyterLab's.
+const KEEP = "data-lm-suppress-shortcuts";
+function keepKeys(root) {
+  for (const element of root.querySelectorAll("input, select, textarea, button, code")) element.setAttribute(KEEP, "");
+  const follow = (event) => event.target.toggleAttribute(KEEP, !(event.ctrlKey || event.metaKey));
+  root.addEventListener("keydown", follow);
+  root.addEventListener("keyup", follow);
+}
+
+// Each kind of control: `parts` are its elements, `show(value, ends)` displays; `choose(value)` reports the reader's.
+const kinds = {
+  slider(facts, id, choose) {
+    const bounds = { type: "range", id, step: String(facts.step), min: String(facts.min), max: String(facts.max) };
+    const range = make("input", bounds);
+    const typed = make("input", { ...bounds, type: "number", id: `${id}-typed`, "aria-label": `${facts.label}, typed` });
+    range.addEventListener("input", () => choose(Number(range.value)));
+    typed.addEventListener("change", () => {
+      const value = Number(typed.value);
+      if (typed.value === "" || !Number.isFinite(value)) return show(current, [range.min, range.max]);
+      choose(Math.min(range.max, Math.max(range.min, facts.step === 1 ? Math.round(value) : value)));
+    });
+    let current = facts.initial;
+    function show(value, [low, high]) {
+      current = value;
+      range.min = typed.min = low;
+      range.max = typed.max = high;
+      range.value = value;
+      const rounded = value.toFixed(facts.digits);
+      typed.value = Number(rounded) === value ? rounded : String(value);
+    }
+    return { parts: [make("label", { for: id }, facts.label), range, typed], show };
+  },
+  pick(facts, id, choose) {
+    const range = make("input", { type: "range", id, min: "0", max: String(facts.options.length - 1), step: "1" });
+    const chosen = make("output", { for: id });
+    range.addEventListener("input", () => choose(Number(range.value)));
+    const show = (value) => {
+      range.value = value;
+      chosen.textContent = facts.options[value];
+      range.setAttribute("aria-valuetext", facts.options[value]);
+    };
+    return { parts: [make("label", { for: id }, facts.label), range, chosen], show };
+  },
+  choice(facts, id, choose) {
+    const select = make("select", { id }, ...facts.options.map((name) => make("option", {}, name)));
+    select.addEventListener("change", () => choose(select.selectedIndex));
+    return { parts: [make("label", { for: id }, facts.label), select], show: (value) => (select.selectedIndex = value) };
+  },
+  switch(facts, id, choose) {
+    const box = make("input", { type: "checkbox", id });
+    box.addEventListener("change", () => choose(box.checked));
+    return { parts: [box, make("label", { for: id }, facts.label)], show: (value) => (box.checked = value) };
+  },
+  text(facts, id, choose) {
+    const field = facts.rows > 1 ? make("textarea", { id, rows: facts.rows }) : make("input", { type: "text", id });
+    field.spellcheck = false;
+    let typing = false;
+    field.addEventListener("input", () => (typing = true));
+    field.addEventListener("change", () => {
+      typing = false;
+      choose(field.value);
+    });
+    const show = (value) => {
+      if (!typing && field.value !== value) field.value = value;
+    };
+    return { parts: [make("label", { for: id }, facts.label), field], show };
+  },
+};
+
+function render({ model, el }) {
+  const form = model.get("form");
+  const view = `${Date.now()}-${++views}`;
+  const values = {}; // as shown here
+  let touched = {}; // what the reader chose since the last answer
+  let pointer = null;
+  let serial = 0;
+  let timer = null; // of Play
+
+  function ask() {
+    serial += 1;
+    model.set("asked", { view, serial, values: { ...touched }, pointer });
+    model.save_changes();
+  }
+
+  function choose(name, value) {
+    values[name] = touched[name] = value;
+    fields[name].show(value, ends(name));
+    ask();
+  }
+
+  const ends = (name) => model.get("frame").ends[name] ?? [];
+
+  // --- the controls
+  const fields = {};
+  const rows = form.rows.map((names) =>
+    make("div", { class: "row" }, ...names.map((name) => {
+      const facts = form.controls[name];
+      fields[name] = kinds[facts.kind](facts, `explorer-${view}-${name}`, (value) => { stop(); choose(name, value); });
+      return make("div", { class: `field ${facts.kind}`, "data-name": name }, ...fields[name].parts);
+    })),
+  );
+
+  // --- the buttons
+  const button = (label, action) => {
+    const element = make("button", { type: "button" }, label);
+    element.addEventListener("click", action);
+    return element;
+  };
+  function step(by) {
+    const [low, high] = ends(form.steps);
+    const next = Math.min(high, Math.max(low, values[form.steps] + by));
+    if (next !== values[form.steps]) choose(form.steps, next);
+  }
+  function stop() {
+    clearTimeout(timer);
+    timer = null;
+    play.textContent = "Play";
+  }
+  function tick() {
+    const [low, high] = ends(form.steps);
+    if (values[form.steps] >= high) return stop();
+    step(1); // the answer to it sets the next tick
+  }
+  const play = button("Play", () => {
+    if (timer !== null) return stop();
+    play.textContent = "Pause";
+    const [low, high] = ends(form.steps);
+    timer = 0;
+    if (values[form.steps] >= high) choose(form.steps, low);
+    else tick();
+  });
+  const move = (by) => () => { stop(); step(by); };
+  const steps = form.steps ? [button("Previous", move(-1)), button("Next", move(1)), play] : [];
+  const reset = button("Reset", () => {
+    stop();
+    for (const [name, facts] of Object.entries(form.controls)) {
+      values[name] = touched[name] = facts.initial;
+      fields[name].show(facts.initial, ends(name));
+    }
+    ask();
+  });
+
+  // --- the picture, its sentence, its code
+  const [width, height] = form.size;
+  const image = make("img", { width: String(width), height: String(height), draggable: false });
+  const sentence = make("p", { class: "sentence", role: "status" });
+  const code = make("code");
+  const copy = button("Copy", async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      copy.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code); // no clipboard without https: one key press is left to the reader
+      copy.textContent = "Selected";
+    }
+    setTimeout(() => (copy.textContent = "Copy"), 1500);
+  });
+  copy.setAttribute("aria-label", "Copy the line that makes this explorer as it is now");
+  const root = make(
+    "div",
+    { class: "workbook-explorer" },
+    ...rows,
+    make("div", { class: "buttons" }, ...steps, reset),
+    image,
+    sentence,
+    make("div", { class: "code" }, make("span", {}, "As code"), code, copy),
+  );
+  keepKeys(root);
+  el.append(root);
+
+  if (form.drag) {
+    image.classList.add("draggable");
+    image.title = form.drag;
+    const point = (event) => {
+      const box = image.getBoundingClientRect();
+      pointer = [(event.clientX - box.left) / box.width, 1 - (event.clientY - box.top) / box.height];
+      ask();
+    };
+    image.addEventListener("pointerdown", (event) => {
+      stop();
+      image.setPointerCapture(event.pointerId);
+      point(event);
+    });
+    image.addEventListener("pointermove", (event) => image.hasPointerCapture(event.pointerId) && point(event));
+  }
+
+  function update() {
+    const frame = model.get("frame");
+    const url = URL.createObjectURL(new Blob([model.get("png")], { type: "image/png" }));
+    image.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+    image.src = url;
+    image.alt = frame.sentence;
+    sentence.setAttribute("role", frame.problem ? "alert" : "status");
+    sentence.textContent = frame.problem ? `Not drawn. ${frame.problem}` : frame.sentence;
+    code.textContent = frame.code;
+    if (frame.answers.view === view && frame.answers.serial < serial) return; // newer choices are on their way
+    touched = {};
+    pointer = null;
+    for (const [name, value] of Object.entries(frame.values)) {
+      values[name] = value;
+      fields[name].show(value, ends(name));
+    }
+    if (timer !== null) {
+      clearTimeout(timer);
+      timer = setTimeout(tick, 1000 * form.pause);
+    }
+  }
+  model.on("change:frame", update);
+  update();
+  return () => {
+    stop();
+    model.off("change:frame", update);
+  };
+}
+
+export default { render };
