@@ -37,6 +37,7 @@ class Training:
         self.recipe["epochs"] = self.recipe["epochs"] if epochs is None else epochs
         self.rng = np.random.default_rng(seed)
         self.mlp = p1.build_mlp(self.recipe, self.rng)
+        self.hardness = None  # the latest loss of each training image, if the recipe looks at it
         self.history = {"recipe": recipe, "seed": seed, "epochs": self.recipe["epochs"], "seconds": []}
         self.history |= {curve: [] for curve in CURVES}
 
@@ -54,16 +55,20 @@ class Training:
         recipe, batch_size = self.recipe, self.recipe["batch_size"]
         nbatches = -(-len(train[0]) // batch_size)
         rates = p1.learning_rates(recipe["lr"], recipe["schedule"], self.epoch, recipe["epochs"], nbatches)
-        values = p1.train_epoch(self.mlp, *train, batch_size, self.rng, recipe["distort"], rates)
+        if recipe["focus"] and self.hardness is None:
+            self.hardness = np.ones(len(train[0]))
+        values = p1.train_epoch(self.mlp, *train, batch_size, self.rng, recipe["distort"], rates, self.hardness)
         values += p1.evaluate(self.mlp, *validation)
         for curve, value in zip(CURVES, values, strict=True):
             self.history[curve].append(value)
         self.history["seconds"].append(round(time.perf_counter() - start, 3))
 
     def save_checkpoint(self, path):
-        """Write everything that the next epoch depends on: parameters, velocities, random state, history."""
+        """Write everything that the next epoch depends on: parameters, velocities, hardness, random state."""
         arrays = {f"parameter{i}": p for i, p in enumerate(self.mlp.W + self.mlp.b)}
         arrays |= {f"velocity{i}": v for i, v in enumerate(self.mlp.velocity)}
+        if self.hardness is not None:
+            arrays["hardness"] = self.hardness
         texts = {"random_state": self.rng.bit_generator.state, "history": self.history}
         p1.save_npz(path, arrays | {name: np.array(json.dumps(value)) for name, value in texts.items()})
 
@@ -79,6 +84,7 @@ class Training:
                 )
             self.history = history
             self.rng.bit_generator.state = json.loads(str(file["random_state"]))
+            self.hardness = file["hardness"] if "hardness" in file.files else None
             for i, parameter in enumerate(self.mlp.W + self.mlp.b):
                 parameter[...] = file[f"parameter{i}"]
             for i, velocity in enumerate(self.mlp.velocity):

@@ -306,6 +306,17 @@ def test_initial_parameters():
     np.testing.assert_array_equal(p1.zeros_bias_init(3), [0, 0, 0])
 
 
+def test_local_weights_look_at_one_place_each():
+    W = p1.local_weight_init(784, 300, np.random.default_rng(0))
+    assert W.shape == (784, 300)
+    np.testing.assert_allclose(np.linalg.norm(W, axis=0), 1, rtol=1e-5)
+    images, grid = W.T.reshape(300, 28, 28) ** 2, np.arange(28)
+    row, column = (images.sum(axis) @ grid for axis in (2, 1))  # the middle of each pattern's weight
+    spread = (images * (grid[:, None] - row[:, None, None]) ** 2).sum(axis=(1, 2)) ** 0.5
+    assert np.median(spread) < 4 and row.std() > 3 and column.std() > 3  # white noise: spread 8, std 0.3
+    assert p1.local_weight_init(300, 10, np.random.default_rng(0)).std() == pytest.approx(np.sqrt(2 / 300), rel=0.05)
+
+
 def test_one_hot():
     np.testing.assert_array_equal(p1.get_one_hot([2, 0], 3), [[0, 0, 1], [1, 0, 0]])
     assert p1.get_one_hot(np.array([[3], [1]], dtype=np.uint8), 10).shape == (2, 10)
@@ -446,23 +457,63 @@ def test_learning_rates_of_the_epochs_join_into_one_schedule():
     assert set(p1.learning_rates(0.2, None, 3, 40, 5)) == {0.2}
 
 
+def test_without_a_schedule_the_learning_rate_belongs_to_the_caller():
+    """A callback may set mlp.lr between epochs; nothing puts it back."""
+    net, seen = small_net(lr=0.1), []
+
+    def halve(epoch, curves):
+        net.lr /= 2
+        seen.append(net.lr)
+
+    p1.get_training_stats(net, [blobs(), blobs(100, 1)], 3, 32, np.random.default_rng(0), halve)
+    assert seen == [0.05, 0.025, 0.0125] and net.lr == 0.0125
+
+
+def test_hard_images_come_in_proportion_to_their_loss_up_to_the_cap():
+    hardness = np.repeat([0.0, 0.9, 2.0, 50.0], 100)
+    order = p1.hard_order(hardness, np.random.default_rng(0))
+    shares = np.array([0.1, 1.0, 2.1, 2.1])
+    expected = 400 * shares / shares.sum()
+    counts = np.bincount(order, minlength=400)
+    np.testing.assert_allclose(counts.reshape(4, 100).sum(axis=1), expected, atol=1)
+    assert all(np.ptp(counts.reshape(4, 100), axis=1) <= 1) and len(order) == 400
+    assert sorted(p1.hard_order(np.ones(50), np.random.default_rng(0))) == list(range(50))
+    assert (np.diff(order) < 0).any()  # shuffled
+
+
+def test_focus_remembers_the_latest_loss_of_each_image():
+    net, (x, y) = small_net(lr=0.0), blobs()
+    hardness = np.ones(len(x))
+    p1.train_epoch(net, x, y, 32, np.random.default_rng(0), hardness=hardness)
+    net(x)
+    np.testing.assert_allclose(hardness, net.criterion(net.output, y), rtol=1e-12)
+
+
 def test_training_with_distortions_and_a_schedule_is_the_same_as_by_hand():
     rng = np.random.default_rng(0)
     x, y = rng.random((40, 784), dtype=np.float32), np.eye(10, dtype=np.float32)[rng.integers(0, 10, 40)]
     recipe = p1.RECIPES["best"] | {"hiddens": [12], "batch_size": 16}
     nets = [p1.build_mlp(recipe, np.random.default_rng(1)) for _ in range(2)]
     p1.get_training_stats(
-        nets[0], [(x, y), (x, y)], 2, 16, np.random.default_rng(2), distort=p1.distort, schedule=p1.linear_to_zero
+        nets[0],
+        [(x, y), (x, y)],
+        2,
+        16,
+        np.random.default_rng(2),
+        distort=p1.distort,
+        schedule=p1.linear_to_zero,
+        focus=True,
     )
-    by_hand, step = np.random.default_rng(2), 0
+    by_hand, step, hardness = np.random.default_rng(2), 0, np.ones(40)
     for _ in range(2):
-        order = by_hand.permutation(40)
+        order = p1.hard_order(hardness, by_hand)
         for start in (0, 16, 32):
             batch = order[start : start + 16]
             nets[1](p1.distort(x[batch], by_hand))
             nets[1].backward(y[batch])
             nets[1].lr = recipe["lr"] * min(100 * step / 6 + 0.01, 1 - step / 6)
             nets[1].step()
+            hardness[batch] = nets[1].criterion.loss
             step += 1
     np.testing.assert_allclose(nets[0].W[0], nets[1].W[0], rtol=1e-5, atol=1e-7)
     assert nets[0].lr == recipe["lr"]

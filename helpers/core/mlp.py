@@ -157,6 +157,16 @@ class SoftmaxCrossEntropy(Criterion):
 # ---------------------------------------------------------------------------------------------------------------
 
 
+SIDE = 28  # pixels
+
+
+def gaussian_blur_matrix(width):
+    """The (28, 28) matrix K for which K n K^T is unit white noise n, blurred to `width` pixels, of unit size again."""
+    pixel = np.arange(SIDE)
+    K = np.exp(-((pixel[:, None] - pixel) ** 2) / (2 * width**2))
+    return (K / np.linalg.norm(K[SIDE // 2])).astype(np.float32)
+
+
 def random_normal_weight_init(d0, d1, rng=None):
     """Weights (d0, d1) drawn from the standard normal N(0, 1), as the handout asks."""
     return (rng or np.random.default_rng()).standard_normal((d0, d1))
@@ -168,6 +178,24 @@ def scaled_normal_weight_init(d0, d1, rng=None):
     He et al., "Delving deep into rectifiers", 2015. N(0, 1) lets it grow by sqrt(d0 / 2) at each layer instead.
     """
     return random_normal_weight_init(d0, d1, rng) * np.sqrt(2.0 / d0)
+
+
+def local_weight_init(d0, d1, rng=None, width=5.0, smooth=1.5):
+    """Weights (784, d1) of neurons that each begin by looking at one place: a smooth random pattern around it.
+
+    A pattern is white noise blurred to `smooth` pixels, under a Gaussian window of `width` pixels at a random place,
+    scaled to length 1. White noise over the whole picture, the usual start, has much to unlearn before it sees strokes.
+    Layers that do not look at pixels (d0 other than 784) get scaled_normal_weight_init.
+    """
+    if d0 != SIDE * SIDE:
+        return scaled_normal_weight_init(d0, d1, rng)
+    rng = rng or np.random.default_rng()
+    blur = gaussian_blur_matrix(smooth)
+    centres = rng.uniform(4, SIDE - 5, (2, d1, 1))  # the outer pixels have no ink to look at
+    rows, columns = np.exp(-((np.arange(SIDE) - centres) ** 2) / (2 * width**2))  # (d1, 28) each
+    patterns = (blur @ rng.standard_normal((d1, SIDE, SIDE)) @ blur.T) * rows[:, :, None] * columns[:, None, :]
+    W = patterns.reshape(d1, d0).T
+    return W / np.linalg.norm(W, axis=0)
 
 
 def zeros_bias_init(d):
@@ -440,16 +468,17 @@ def get_one_hot(in_array, one_hot_dim):
     return np.eye(one_hot_dim)[labels.astype(int)]
 
 
-def train_epoch(mlp, x, labels, batch_size, rng, distort=None, learning_rates=None):
+def train_epoch(mlp, x, labels, batch_size, rng, distort=None, learning_rates=None, hardness=None):
     """One pass over x (n, d) and one-hot labels (n, K) in random order; (loss, error rate) per sample, on the way.
 
-    `distort(images, rng)` gives the images to show instead of a batch's own; `learning_rates` has one value a batch.
+    `distort(images, rng)` gives the images to show instead of a batch's own; `learning_rates` has one value a batch;
+    `hardness` (n,), if given, makes hard images come more often (see hard_order) and is updated on the way.
     When the loss is no longer a finite number the weights go back to what they were, and TrainingDiverged is raised.
     """
     mlp.train()
     parameters = mlp.W + mlp.b + mlp.velocity
     before = [parameter.copy() for parameter in parameters]
-    order = rng.permutation(len(x))
+    order = rng.permutation(len(x)) if hardness is None else hard_order(hardness, rng)
     loss, errors = 0.0, 0
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging loss is told in a sentence, not in warnings
         for step, start in enumerate(range(0, len(x), batch_size)):
@@ -464,6 +493,8 @@ def train_epoch(mlp, x, labels, batch_size, rng, distort=None, learning_rates=No
             mlp.step()
             loss += mlp.get_loss(y)
             errors += mlp.get_error(y)
+            if hardness is not None:
+                hardness[batch] = mlp.criterion.loss
             if not np.isfinite(loss):
                 for parameter, kept in zip(parameters, before, strict=True):
                     parameter[...] = kept
@@ -473,6 +504,19 @@ def train_epoch(mlp, x, labels, batch_size, rng, distort=None, learning_rates=No
                     "three to ten times smaller, or a scaled weight init."
                 )
     return loss / len(x), errors / len(x)
+
+
+def hard_order(hardness, rng, floor=0.1, cap=2.0):
+    """As many draws (n,) as there are images, image i in proportion to floor + min(hardness[i], cap), in random order.
+
+    `hardness` (n,) is the latest loss of each image. Most digits are soon learned, and showing them again teaches
+    little; the cap keeps the few that bear a wrong label from taking over. The draws are systematic: every image
+    comes as often as its share says, give or take one.
+    """
+    share = np.cumsum(floor + np.minimum(hardness, cap))
+    n = len(share)
+    draws = np.searchsorted(share, share[-1] * (np.arange(n) + rng.random()) / n)
+    return rng.permutation(np.minimum(draws, n - 1))
 
 
 def evaluate(mlp, x, labels, batch_size=1000):
@@ -487,15 +531,17 @@ def evaluate(mlp, x, labels, batch_size=1000):
     return loss / len(x), errors / len(x)
 
 
-def get_training_stats(mlp, dset, nepochs, batch_size, rng=None, after_epoch=None, distort=None, schedule=None):
+def get_training_stats(
+    mlp, dset, nepochs, batch_size, rng=None, after_epoch=None, distort=None, schedule=None, focus=False
+):
     """Train for `nepochs` and return (training_losses, training_errors, validation_losses, validation_errors).
 
     `dset` is [(x, y) train, (x, y) validation, ...]; each curve has one value an epoch, per sample; errors are rates
     in [0, 1]. Training values are averages over the epoch, while the weights move; validation values are those of
     the weights at its end. `rng` (a numpy Generator) fixes the order of the samples; `after_epoch(epoch, curves)`
     is called with the curves so far; `distort` is that of train_epoch; `schedule(progress)` is a factor on the learning
-    rate, progress going from 0 to 1. A training that diverges raises TrainingDiverged, and the weights are those of
-    the last good epoch.
+    rate, progress going from 0 to 1; with `focus` hard images come more often. A training that diverges raises
+    TrainingDiverged, and the weights are those of the last good epoch.
     """
     for name, value, least in (("nepochs", nepochs, 0), ("batch_size", batch_size, 1)):
         whole = isinstance(value, (int, np.integer)) and value >= least
@@ -503,10 +549,11 @@ def get_training_stats(mlp, dset, nepochs, batch_size, rng=None, after_epoch=Non
     rng = rng or np.random.default_rng()
     (x, y), (validation_x, validation_y) = (check_samples(mlp, *pair) for pair in dset[:2])
     curves, lr = ([], [], [], []), mlp.lr
+    hardness = np.ones(len(x)) if focus else None
     for epoch in range(nepochs):
-        rates = learning_rates(lr, schedule, epoch, nepochs, -(-len(x) // batch_size))
+        rates = None if schedule is None else learning_rates(lr, schedule, epoch, nepochs, -(-len(x) // batch_size))
         try:
-            values = train_epoch(mlp, x, y, batch_size, rng, distort, rates)
+            values = train_epoch(mlp, x, y, batch_size, rng, distort, rates, hardness)
         except TrainingDiverged as divergence:
             divergence.history = curves
             raise
@@ -515,7 +562,8 @@ def get_training_stats(mlp, dset, nepochs, batch_size, rng=None, after_epoch=Non
             curve.append(value)
         if after_epoch is not None:
             after_epoch(epoch, curves)
-    mlp.lr = lr
+    if schedule is not None:
+        mlp.lr = lr
     return curves
 
 
@@ -553,16 +601,6 @@ def _require(condition, sentence):
 # ---------------------------------------------------------------------------------------------------------------
 # Distortions: a digit turned, stretched, slanted, shifted and bent is still that digit
 # ---------------------------------------------------------------------------------------------------------------
-
-SIDE = 28  # pixels
-
-
-def gaussian_blur_matrix(width):
-    """The (28, 28) matrix K for which K n K^T is unit white noise n, blurred to `width` pixels, of unit size again."""
-    pixel = np.arange(SIDE)
-    K = np.exp(-((pixel[:, None] - pixel) ** 2) / (2 * width**2))
-    return (K / np.linalg.norm(K[SIDE // 2])).astype(np.float32)
-
 
 BLUR = gaussian_blur_matrix(5.0)
 
@@ -696,19 +734,21 @@ RECIPES = {
         "batch_size": 128,
         "epochs": 25,
         "distort": None,
+        "focus": False,
         "train_on_validation_too": False,
     },
     # What numpy can do in five minutes on two cores: no image is ever shown twice in the same shape.
     "best": {
         "hiddens": [1024, 512],
         "activation": ReLU,
-        "weight_init_fn": scaled_normal_weight_init,
+        "weight_init_fn": local_weight_init,
         "lr": 0.1,
         "momentum": 0.9,
         "schedule": linear_to_zero,
         "batch_size": 256,
         "epochs": 130,
         "distort": distort,
+        "focus": True,
         "train_on_validation_too": True,
     },
 }
