@@ -1,10 +1,10 @@
-"""Programming 2: train a convolutional network on CIFAR-10, stop and resume it, evaluate it, ask it about a picture.
+"""Programming 2: train a convolutional network on CIFAR-10, stop and resume it, evaluate it, ask it about a image.
 
     python p2.py                                  # preset fast: past 90 % in minutes on two CPU cores
     python p2.py --preset best                    # a wider network and a longer training, for a GPU or a night
     python p2.py --preset best --resume           # go on where it was stopped, by Ctrl-C or by a power cut
-    python p2.py --validate --set filter_lr=0.1   # choose settings on 5,000 held-out training pictures
-    python p2.py --evaluate p2_model.pkl          # the accuracy of a saved model on the 10,000 test pictures
+    python p2.py --validate --set filter_lr=0.1   # choose settings on 5,000 held-out training images
+    python p2.py --evaluate p2_model.pkl          # the accuracy of a saved model on the 10,000 test images
     python p2.py --predict cat.png --model p2_model.pkl
     torchrun --nproc_per_node=4 p2.py             # the same training on four GPUs, or four machines' processors
 
@@ -36,28 +36,28 @@ else:  # in the hand-in folder the modules lie side by side
 # 24 x 24 pixels and the second at 32 x 32.
 FAST = {
     "epochs": 4,
-    "batch_size": 500,  # small batches make more of each picture; below 500 the time between batches is felt
+    "batch_size": 500,  # small batches make more of each image; below 500 the time between batches is felt
     "widths": [64, 128, 128],  # channels of the three groups; twice as wide costs about four times as much
     "depth": 2,  # convolutions in each group
-    "sizes": [20, 24, 28, 32],  # small pictures first: coarse shapes are learned at a third of the price
-    "keep": [1.0],  # the part of the pictures that is shown, the hardest by their latest loss; 1.0 shows all
+    "sizes": [20, 24, 28, 32],  # small images first: coarse shapes are learned at a third of the price
+    "keep": [1.0],  # the part of the images that is shown, the hardest by their latest loss; 1.0 shows all
     "flip": True,  # mirror images: a mirrored ship is a ship
     "translate": 2,  # shifts up to so many pixels: where the ship is does not matter
     "cutout": 0,  # side of a square that is hidden; pays only in long trainings, which otherwise learn by heart
     "label_smoothing": 0.2,  # aim at 82 % and 2 % instead of 100 % and 0 %: a surer step when training is short
     "filter_lr": 0.15,  # Muon: how far each filter bank turns in a step
     "filter_momentum": 0.7,  # Muon: memory of about three steps
-    "bias_lr": 0.053,  # gradient descent on the biases, per picture
+    "bias_lr": 0.053,  # gradient descent on the biases, per image
     "head_lr": 0.67,  # gradient descent on the last matrix, whose output is divided by its width
     "momentum": 0.85,  # of gradient descent: memory of about seven steps
-    "weight_decay": 2e-6,  # per picture, on biases and head; Muon keeps the filters' size by itself
+    "weight_decay": 2e-6,  # per image, on biases and head; Muon keeps the filters' size by itself
     "warmup": 0.0,  # part of the steps in which learning rates rise; unneeded where Muon bounds every step
     "whitening_epochs": 0.0,  # part of the epochs that train the whitening bias; it costs a gradient at full size
 }
 BEST = FAST | {
-    "epochs": 30,  # more epochs help until the training pictures are known by heart
+    "epochs": 30,  # more epochs help until the training images are known by heart
     "batch_size": 1000,  # a long training has steps enough; larger batches use a GPU better
-    "widths": [128, 384, 512],  # wide enough that the training pictures could be known by heart
+    "widths": [128, 384, 512],  # wide enough that the training images could be known by heart
     "depth": 3,  # with a shortcut
     "sizes": [24, 28, 32, 32],
     "cutout": 12,
@@ -73,7 +73,7 @@ PRESETS = {"fast": FAST, "best": BEST}
 
 
 def load_data(path=None):
-    """(name, training pictures, training labels, test pictures, test labels) as tensors, pictures uint8 (n, 3, 32, 32).
+    """(name, training images, training labels, test images, test labels) as tensors, images uint8 (n, 3, 32, 32).
 
     `path`: the file cifar10.npz or its folder; without it $WORKBOOK_DATA and data/ are searched, and inside the
     workbook's repository the data is downloaded if need be. Raises ValueError when there is none or it is no such file.
@@ -127,20 +127,20 @@ def options_from(arguments=None):
     )
     add = parser.add_argument
     add("--preset", choices=PRESETS, default="fast", help="a complete set of settings (listed below)")
-    add("--epochs", type=int, help="how often every picture is seen; the schedule stretches with it")
-    add("--batch-size", type=int, help="pictures in one step, over all processes together")
+    add("--epochs", type=int, help="how often every image is seen; the schedule stretches with it")
+    add("--batch-size", type=int, help="images in one step, over all processes together")
     add("--seed", type=int, default=0, help="where the random numbers start; the same seed gives the same weights")
     add("--device", default="auto", help="auto, cpu, cuda or mps")
     add("--precision", default="auto", help="auto, bf16 or float32")
     add("--data", help="the file cifar10.npz or its folder")
     add("--output", help="folder for checkpoint, history and model (build/p2/<preset>_seed<seed>)")
     add("--resume", action="store_true", help="go on from the checkpoint in --output")
-    add("--validate", action="store_true", help="hold out 500 training pictures a class, and never read the test set")
+    add("--validate", action="store_true", help="hold out 500 training images a class, and never read the test set")
     add(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting, such as widths=[32,64,64]"
     )
     add("--evaluate", metavar="MODEL", help="no training: the test accuracy of a saved model")
-    add("--predict", metavar="PICTURE", help="no training: the ten probabilities for a picture file")
+    add("--predict", metavar="IMAGE", help="no training: the ten probabilities for a image file")
     add("--model", default="p2_model.pkl", help="the saved model that --predict asks (p2_model.pkl)")
     options = parser.parse_args(arguments)
     options.configuration = configuration_from(options.preset, options.set, options.epochs, options.batch_size)
@@ -227,20 +227,20 @@ def _train(options, device, rank, world, say):
         decision = [precision, reason]
         torch.distributed.broadcast_object_list(decision)
         precision, reason = decision
-    name, pictures, labels, test_pictures, test_labels = load_data(options.data)
+    name, images, labels, test_images, test_labels = load_data(options.data)
     if options.validate:
         chosen, held = training.hold_out(labels, per_class=min(500, len(labels) // 100))
-        validation = pictures[held], labels[held]
-        pictures, labels = pictures[chosen], labels[chosen]
+        validation = images[held], labels[held]
+        images, labels = images[chosen], labels[chosen]
     run = training.Training(
-        options.configuration, pictures, labels, options.seed, device, precision, rank=rank, world=world
+        options.configuration, images, labels, options.seed, device, precision, rank=rank, world=world
     )
     checkpoint, record, model = (options.output / f"p2_{end}" for end in ("checkpoint.pt", "history.json", "model.pkl"))
     history = {
         "preset": options.preset,
         "seed": options.seed,
         "data": name,
-        "training_pictures": len(labels),
+        "training_images": len(labels),
         "configuration": options.configuration,
         "command": shlex.join(["python", "p2.py", *sys.argv[1:]]),
         "machine": machine(device, precision, world),
@@ -261,8 +261,8 @@ def _train(options, device, rank, world, say):
         else f"{device}; {reason}."
     )
     say(
-        f"{name}: {len(labels):,} training pictures. Network: {history['parameters']:,} parameters, "
-        f"{history['forward_mflop']:.0f} MFLOP a picture."
+        f"{name}: {len(labels):,} training images. Network: {history['parameters']:,} parameters, "
+        f"{history['forward_mflop']:.0f} MFLOP a image."
     )
     options.output.mkdir(parents=True, exist_ok=True)
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
@@ -296,8 +296,8 @@ def _train(options, device, rank, world, say):
         history |= totals(history["epochs"])
         if not options.validate:
             for key, average in (("test", False), ("test_six_views", True)):
-                loss, accuracy, _ = training.evaluate(run.network, test_pictures, test_labels, average, run.precision)
-                history[key] = {"loss": loss, "accuracy": accuracy, "pictures": len(test_labels)}
+                loss, accuracy, _ = training.evaluate(run.network, test_images, test_labels, average, run.precision)
+                history[key] = {"loss": loss, "accuracy": accuracy, "images": len(test_labels)}
         cnn.save_model(model, run.network)
         write_json(record, history)
         say(summary(history, model))
@@ -336,7 +336,7 @@ def summary(history, model):
     ]
     if "test" in history:
         lines.append(
-            f"Test accuracy {history['test']['accuracy']:.2%} on {history['test']['pictures']:,} pictures "
+            f"Test accuracy {history['test']['accuracy']:.2%} on {history['test']['images']:,} images "
             f"({history['test_six_views']['accuracy']:.2%} with the mean over six views)."
         )
     else:
@@ -390,19 +390,19 @@ def write_json(path, content):
 
 
 def evaluate(options, say=print):
-    """Print the accuracy of a saved model on the test pictures, and return it."""
+    """Print the accuracy of a saved model on the test images, and return it."""
     device = training.choose_device(options.device)
     network = cnn.load_model(options.evaluate).to(device, memory_format=torch.channels_last)
-    name, _, _, pictures, labels = load_data(options.data)
-    loss, accuracy, _ = training.evaluate(network, pictures, labels)
-    say(f"{options.evaluate} on {name}: {accuracy:.2%} of {len(labels):,} test pictures right, loss {loss:.4f}.")
+    name, _, _, images, labels = load_data(options.data)
+    loss, accuracy, _ = training.evaluate(network, images, labels)
+    say(f"{options.evaluate} on {name}: {accuracy:.2%} of {len(labels):,} test images right, loss {loss:.4f}.")
     return accuracy
 
 
 def predict(options, say=print):
-    """Print the ten probabilities that a saved model gives a picture file, and return them."""
-    picture, sentence = cnn.read_picture(options.predict)
-    probabilities = training.predict(cnn.load_model(options.model), picture)[0].tolist()
+    """Print the ten probabilities that a saved model gives a image file, and return them."""
+    image, sentence = cnn.read_image(options.predict)
+    probabilities = training.predict(cnn.load_model(options.model), image)[0].tolist()
     say(sentence)
     for probability, label in sorted(zip(probabilities, cnn.CLASSES, strict=True), reverse=True):
         say(f"{label:12}{probability:7.2%}  {'█' * round(40 * probability)}")

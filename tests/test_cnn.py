@@ -22,32 +22,32 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def pictures(n=8, size=32):
-    """Smooth random pictures, uint8: neighbouring pixels are alike, as in photographs."""
+def images(n=8, size=32):
+    """Smooth random images, uint8: neighbouring pixels are alike, as in photographs."""
     coarse = torch.randint(0, 256, (n, 3, size // 4, size // 4)).float()
     return torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear").byte()
 
 
 def small(widths=(8, 12, 16), depth=2, fitted_to=None):
     network = cnn.CNN(widths, depth)
-    network.fit_input(pictures(64) if fitted_to is None else fitted_to)
+    network.fit_input(images(64) if fitted_to is None else fitted_to)
     return network
 
 
 @pytest.mark.parametrize("size", [20, 24, 28, 32, 33])
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_ten_logits_at_every_size_and_depth(size, depth):
-    logits = small(depth=depth)(pictures(4, 32)[:, :, :size, :size] if size <= 32 else torch.rand(4, 3, size, size))
+    logits = small(depth=depth)(images(4, 32)[:, :, :size, :size] if size <= 32 else torch.rand(4, 3, size, size))
     assert logits.shape == (4, 10) and logits.isfinite().all()
 
 
-def test_bytes_and_fractions_are_the_same_picture():
-    network, x = small().eval(), pictures()
+def test_bytes_and_fractions_are_the_same_image():
+    network, x = small().eval(), images()
     torch.testing.assert_close(network(x), network(x.float() / 255), rtol=1e-4, atol=1e-5)
 
 
 def test_whitening_makes_patches_uncorrelated():
-    x = pictures(64)
+    x = images(64)
     network = small(fitted_to=x)
     half = network.whitening.out_channels // 2
     out = network.whitening(network.normalise(x))[:, :half].transpose(0, 1).reshape(half, -1)
@@ -60,7 +60,7 @@ def test_whitening_makes_patches_uncorrelated():
 
 
 def test_channel_statistics_agree_with_numpy():
-    x = pictures(64)
+    x = images(64)
     network = small(fitted_to=x)
     expected = x.numpy().transpose(1, 0, 2, 3).reshape(3, -1) / 255
     np.testing.assert_allclose(network.mean, expected.mean(1), atol=1e-5)
@@ -98,7 +98,7 @@ def test_layer_table_adds_up():
 
 
 def test_saved_model_is_a_bare_state_dict_and_comes_back(tmp_path):
-    network, x = small(depth=3).eval(), pictures()
+    network, x = small(depth=3).eval(), images()
     cnn.save_model(tmp_path / "p2_model.pkl", network)
     state = torch.load(tmp_path / "p2_model.pkl", weights_only=True)
     assert list(state) == list(network.state_dict())
@@ -108,7 +108,7 @@ def test_saved_model_is_a_bare_state_dict_and_comes_back(tmp_path):
 
 
 def test_half_precision_halves_the_file_and_keeps_the_answers(tmp_path):
-    network, x = small((32, 64, 64)).eval(), pictures()
+    network, x = small((32, 64, 64)).eval(), images()
     cnn.save_model(tmp_path / "whole", network)
     cnn.save_model(tmp_path / "half", network, half=True)
     assert os.path.getsize(tmp_path / "half") < 0.6 * os.path.getsize(tmp_path / "whole")
@@ -169,7 +169,7 @@ def test_weights_of_other_sizes_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(2, 32, 32, 3), (3, 32, 32), (1, 3, 16, 16)])
-def test_pictures_of_a_wrong_shape_are_refused(shape):
+def test_images_of_a_wrong_shape_are_refused(shape):
     with pytest.raises(ValueError, match="give \\(n, 3, height, width\\)"):
         small()(torch.rand(shape))
 
@@ -180,24 +180,24 @@ def test_senseless_sizes_are_refused(widths, depth):
         cnn.CNN(widths, depth)
 
 
-def test_a_picture_is_read_and_what_happened_is_said(tmp_path):
+def test_a_image_is_read_and_what_happened_is_said(tmp_path):
     exact = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(exact).save(tmp_path / "exact.png")
-    picture, sentence = cnn.read_picture(tmp_path / "exact.png")
-    assert (picture[0].permute(1, 2, 0).numpy() == exact).all() and "kept as it is" in sentence
+    image, sentence = cnn.read_image(tmp_path / "exact.png")
+    assert (image[0].permute(1, 2, 0).numpy() == exact).all() and "kept as it is" in sentence
     Image.new("L", (200, 100), 77).save(tmp_path / "wide.png")
-    picture, sentence = cnn.read_picture(tmp_path / "wide.png")
-    assert picture.shape == (1, 3, 32, 32) and (picture == 77).all() and "200×100" in sentence and "middle" in sentence
+    image, sentence = cnn.read_image(tmp_path / "wide.png")
+    assert image.shape == (1, 3, 32, 32) and (image == 77).all() and "200×100" in sentence and "middle" in sentence
 
 
-def test_what_is_no_picture_is_refused(tmp_path):
-    (tmp_path / "text.png").write_text("not a picture")
-    with pytest.raises(ValueError, match="text.png is not a picture"):
-        cnn.read_picture(tmp_path / "text.png")
-    with pytest.raises(ValueError, match="There is no picture"):
-        cnn.read_picture(tmp_path / "none.png")
-    with pytest.raises(ValueError, match="The file is not a picture"):
-        cnn.read_picture(io.BytesIO(b"GIF89a"))
+def test_what_is_no_image_is_refused(tmp_path):
+    (tmp_path / "text.png").write_text("not a image")
+    with pytest.raises(ValueError, match="text.png is not a image"):
+        cnn.read_image(tmp_path / "text.png")
+    with pytest.raises(ValueError, match="There is no image"):
+        cnn.read_image(tmp_path / "none.png")
+    with pytest.raises(ValueError, match="The file is not a image"):
+        cnn.read_image(io.BytesIO(b"GIF89a"))
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The training of Programming 2: pictures, optimizers, resumed trainings, several processes, and the command line."""
+"""The training of Programming 2: images, optimizers, resumed trainings, several processes, and the command line."""
 
 import json
 import math
@@ -33,7 +33,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Ten kinds of coloured noise, told apart by their mean colour: 300 training and 100 test pictures."""
+    """Ten kinds of coloured noise, told apart by their mean colour: 300 training and 100 test images."""
     rng = np.random.default_rng(0)
     colours = rng.integers(40, 216, (10, 3))
 
@@ -63,18 +63,18 @@ def assert_same_weights(one, other):
         assert torch.equal(one[name], other[name]), name
 
 
-# -------------------------------------------------------------------------------------------------------- pictures
+# -------------------------------------------------------------------------------------------------------- images
 
 
 def test_a_batch_is_what_slicing_gives():
     rng = torch.Generator().manual_seed(0)
-    pictures = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=rng)
-    sized = training.Pictures(pictures, 32, 2, torch.device("cpu"))
+    images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=rng)
+    sized = training.PaddedImages(images, 32, 2, torch.device("cpu"))
     indices, flips = torch.tensor([4, 0, 3]), torch.tensor([False, True, True])
     shifts, holes = torch.tensor([[0, 4], [2, 2], [3, 1]]), torch.tensor([[0, 0], [20, 5], [28, 28]])
     batch = sized.batch(indices, flips, shifts, holes, hole_size=4)
     assert batch.is_contiguous(memory_format=torch.channels_last)
-    padded = torch.nn.functional.pad(pictures.float(), [2] * 4, mode="reflect").byte()
+    padded = torch.nn.functional.pad(images.float(), [2] * 4, mode="reflect").byte()
     for k in range(3):
         row, column = shifts[k].tolist()
         expected = padded[indices[k], :, row : row + 32, column : column + 32]
@@ -84,28 +84,28 @@ def test_a_batch_is_what_slicing_gives():
         assert torch.equal(batch[k], expected)
 
 
-def test_smaller_pictures_keep_their_colours():
+def test_smaller_images_keep_their_colours():
     flat = torch.tensor([10, 200, 77], dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 32, 32)
-    sized = training.Pictures(flat, 20, 2, torch.device("cpu"))
+    sized = training.PaddedImages(flat, 20, 2, torch.device("cpu"))
     assert sized.margin == 1 and sized.padded.shape == (2, 22, 22, 3)
     assert (sized.padded == torch.tensor([10, 200, 77])).all()
 
 
 def test_two_epochs_show_both_mirror_images(data):
     configuration = p2.configuration_from("fast", ["translate=0", "sizes=[32]", "widths=[8,8,8]"], 2, 60)
-    _, pictures, labels, *_ = p2.load_data(data)
-    run = training.Training(configuration, pictures, labels)
-    run.sized = training.Pictures(pictures, 32, 0, run.device)
+    _, images, labels, *_ = p2.load_data(data)
+    run = training.Training(configuration, images, labels)
+    run.sized = training.PaddedImages(images, 32, 0, run.device)
     indices = torch.arange(60)
     first = run.draw_batch(indices, 32)[1]
     run.epoch = 1
     second = run.draw_batch(indices, 32)[1]
     assert torch.equal(first.flip(3), second)
-    mirrored = (first != pictures[:60]).flatten(1).any(1)
+    mirrored = (first != images[:60]).flatten(1).any(1)
     assert 10 < mirrored.sum() < 50
 
 
-def test_held_out_pictures_are_the_last_of_each_class():
+def test_held_out_images_are_the_last_of_each_class():
     labels = torch.tensor([0, 1, 0, 1, 1, 0, 0, 1])
     train, held = training.hold_out(labels, 2)
     assert held.tolist() == [4, 5, 6, 7] and train.tolist() == [0, 1, 2, 3]
@@ -154,10 +154,10 @@ def test_lists_are_stretched_over_the_epochs():
     assert [training.stretched([20, 24, 32], e, 2) for e in range(2)] == [20, 24]
 
 
-def test_the_hardest_pictures_are_kept(data):
+def test_the_hardest_images_are_kept(data):
     configuration = p2.configuration_from("fast", ["keep=[1.0,0.4]", "widths=[8,8,8]", "sizes=[20]"], 2, 60)
-    _, pictures, labels, *_ = p2.load_data(data)
-    run = training.Training(configuration, pictures, labels)
+    _, images, labels, *_ = p2.load_data(data)
+    run = training.Training(configuration, images, labels)
     assert run.run_epoch()["images"] == 300
     hard = set(run.difficulty.argsort(descending=True)[:120].tolist())
     assert set(run.order(run.steps(1)).tolist()) == hard
@@ -183,7 +183,7 @@ def test_it_learns_and_writes_what_it_promises(data, tmp_path, capsys):
     right = sum(int(network(training.to_tensor(images[k : k + 1])).argmax() == labels[k]) for k in range(100))
     assert history["test"]["accuracy"] == pytest.approx(right / 100, abs=0.011)
     assert p2.main(["--evaluate", str(tmp_path / "p2_model.pkl"), "--data", str(data)]) == 0
-    assert f"{history['test']['accuracy']:.2%} of 100 test pictures" in capsys.readouterr().out
+    assert f"{history['test']['accuracy']:.2%} of 100 test images" in capsys.readouterr().out
     # The same seed gives the same weights, another one others.
     assert p2.main(command(data, tmp_path / "again", "--epochs", "6", "--seed", "3")) == 0
     assert_same_weights(weights_of(tmp_path), weights_of(tmp_path / "again"))
@@ -194,7 +194,7 @@ def test_it_learns_and_writes_what_it_promises(data, tmp_path, capsys):
 def test_validation_never_reads_the_test_set(data, tmp_path):
     assert p2.main(command(data, tmp_path, "--epochs", "1", "--validate")) == 0
     history = json.loads((tmp_path / "p2_history.json").read_text())
-    assert "test" not in history and history["training_pictures"] == 270
+    assert "test" not in history and history["training_images"] == 270
     assert 0 <= history["epochs"][0]["validation_accuracy"] <= 1
 
 
@@ -266,7 +266,7 @@ def refusal(arguments, capsys):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--batch-size", "301"], "The batch size is 301, but there are 300 training pictures"),
+        (["--batch-size", "301"], "The batch size is 301, but there are 300 training images"),
         (["--batch-size", "0"], "batch_size is 0"),
         (["--epochs", "0"], "epochs is 0"),
         (["--device", "tpu"], "no device called 'tpu'"),
@@ -278,7 +278,7 @@ def refusal(arguments, capsys):
         (["--set", "flip=1"], "gives no value like true"),
         (["--resume"], "There is no file"),
         (["--evaluate", "none.pkl"], "There is no file none.pkl"),
-        (["--predict", "none.png"], "There is no picture none.png"),
+        (["--predict", "none.png"], "There is no image none.png"),
         (["--data", "nowhere"], "no data at nowhere"),
         (["--epochs", "2", "--set", "bias_lr=1e9", "--set", "head_lr=1e9"], "The loss rose to"),
     ],

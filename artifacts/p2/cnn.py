@@ -1,16 +1,16 @@
-"""Programming 2, the network: a small convolutional network that names what is on a 32 x 32 colour picture (CIFAR-10).
+"""Programming 2, the network: a small convolutional network that names what is on a 32 x 32 colour image (CIFAR-10).
 
 From the pixels to ten logits in five stages:
 
     whitening    2 x 2 patches -> 24 channels, computed from the data, not trained: neighbouring pixels and colours are
                  nearly equal, and a network learns faster from numbers that are not
     three groups convolution, max-pooling 2 x 2, batch normalisation, GELU; then further convolutions at that size
-    largest      of each channel over the picture: what was seen, not where
+    largest      of each channel over the image: what was seen, not where
     head         a matrix product: one logit a class, without a bias
 
-Pictures are (n, 3, height, width), channels in the order red, green, blue, either uint8 (0..255) or floating point in
+Images are (n, 3, height, width), channels in the order red, green, blue, either uint8 (0..255) or floating point in
 0..1; the network normalises them itself, so that a saved model needs nothing beside its weights. It works at any size
-from 20 x 20 on, which is what lets a training begin with small pictures. Bad input raises a ValueError in one sentence.
+from 20 x 20 on, which is what lets a training begin with small images. Bad input raises a ValueError in one sentence.
 
 Sources: whitening, widths and pooling order follow K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024,
 arXiv:2404.00498; GELU: D. Hendrycks and K. Gimpel, 2016, arXiv:1606.08415.
@@ -93,13 +93,13 @@ class CNN(nn.Module):
                     nn.init.dirac_(convolution.weight[: convolution.in_channels])
             nn.init.normal_(self.head.weight)
 
-    def fit_input(self, pictures):
-        """Set the normalisation and the whitening filters from training pictures, uint8 (n, 3, height, width).
+    def fit_input(self, images):
+        """Set the normalisation and the whitening filters from training images, uint8 (n, 3, height, width).
 
         The filters are the eigenvectors of the covariance of all 2 x 2 patches, each divided by the standard deviation
         along it, and each with both signs: what GELU cuts off one, it passes in the other.
         """
-        x = pictures.float() / 255
+        x = images.float() / 255
         with torch.no_grad():
             self.mean.copy_(x.mean((0, 2, 3)))
             self.std.copy_(x.std((0, 2, 3)))
@@ -110,16 +110,16 @@ class CNN(nn.Module):
             filters = (directions / (variances + 5e-4).sqrt()).T.reshape(-1, 3, PATCH, PATCH)
             self.whitening.weight.copy_(torch.cat([filters, -filters]))
 
-    def normalise(self, pictures):
-        """Pictures, uint8 in 0..255 or floating point in 0..1, with mean 0 and standard deviation 1 a channel."""
-        check_pictures(pictures)
-        scale = 255 if pictures.dtype == torch.uint8 else 1
-        x = pictures.float() if scale == 255 else pictures
+    def normalise(self, images):
+        """Images, uint8 in 0..255 or floating point in 0..1, with mean 0 and standard deviation 1 a channel."""
+        check_images(images)
+        scale = 255 if images.dtype == torch.uint8 else 1
+        x = images.float() if scale == 255 else images
         return (x - scale * self.mean.view(-1, 1, 1)) / (scale * self.std.view(-1, 1, 1))
 
-    def forward(self, pictures):
-        """Logits (n, classes) of pictures (n, 3, height, width)."""
-        x = F.gelu(self.whitening(self.normalise(pictures)))
+    def forward(self, images):
+        """Logits (n, classes) of images (n, 3, height, width)."""
+        x = F.gelu(self.whitening(self.normalise(images)))
         x = self.groups(x).amax((2, 3))
         # Divided by the width, the logits start small and the head may use a large learning rate.
         return self.head(x).float() / self.head.in_features
@@ -144,12 +144,12 @@ class CNN(nn.Module):
         return network.eval()
 
 
-def check_pictures(pictures):
-    """Raise ValueError unless `pictures` are (n, 3, height, width) with at least 20 pixels a side."""
-    shape = tuple(pictures.shape)
+def check_images(images):
+    """Raise ValueError unless `images` are (n, 3, height, width) with at least 20 pixels a side."""
+    shape = tuple(images.shape)
     if len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < SMALLEST:
         raise ValueError(
-            f"The pictures have shape {shape}; give (n, 3, height, width), "
+            f"The images have shape {shape}; give (n, 3, height, width), "
             f"colours in second place and at least {SMALLEST} pixels a side."
         )
 
@@ -160,7 +160,7 @@ def check_pictures(pictures):
 
 
 def layer_table(network, size=32):
-    """What each layer does to one picture of size x size: a list of (name, output shape, parameters, FLOPs).
+    """What each layer does to one image of size x size: a list of (name, output shape, parameters, FLOPs).
 
     FLOPs are floating-point operations of the forward pass, a multiplication and an addition being two, as the field
     counts them: convolutions and matrix products only, for the rest is below one in a hundred.
@@ -189,12 +189,12 @@ def layer_table(network, size=32):
 
 
 def forward_flops(network, size=32):
-    """FLOPs of the forward pass for one picture of size x size."""
+    """FLOPs of the forward pass for one image of size x size."""
     return sum(row[3] for row in layer_table(network, size))
 
 
 def training_flops(network, size=32):
-    """FLOPs of one training step for one picture: forward, gradient in the weights, gradient in the inputs.
+    """FLOPs of one training step for one image: forward, gradient in the weights, gradient in the inputs.
 
     Each of the three costs a layer the same; whitening has fixed weights, and while its bias is fixed too nobody needs
     the gradient in the first convolution's inputs either.
@@ -285,25 +285,25 @@ def load_model(path):
     return CNN.from_weights(weights, f"The weights in {path}")
 
 
-def read_picture(file):
-    """A picture file (a path or an open binary file) as (1, 3, 32, 32) uint8, and a sentence on what was done to it.
+def read_image(file):
+    """A image file (a path or an open binary file) as (1, 3, 32, 32) uint8, and a sentence on what was done to it.
 
-    The largest square around the middle is cut out and shrunk to 32 x 32. Raises ValueError when it is no picture.
+    The largest square around the middle is cut out and shrunk to 32 x 32. Raises ValueError when it is no image.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as opened:
-            picture = opened.convert("RGB")
+            image = opened.convert("RGB")
     except FileNotFoundError:
-        raise ValueError(f"There is no picture {file}; check the name.") from None
+        raise ValueError(f"There is no image {file}; check the name.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         name = file if isinstance(file, str | os.PathLike) else "The file"
-        raise ValueError(f"{name} is not a picture that can be read; give a PNG or JPEG file.") from None
-    width, height = picture.size
+        raise ValueError(f"{name} is not a image that can be read; give a PNG or JPEG file.") from None
+    width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    small = picture.crop((left, top, left + side, top + side)).resize((32, 32), Image.Resampling.LANCZOS)
+    small = image.crop((left, top, left + side, top + side)).resize((32, 32), Image.Resampling.LANCZOS)
     pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(32, 32, 3)
     done = "kept as it is" if (width, height) == (32, 32) else "cut to its middle square and resized to 32×32"
-    return pixels.permute(2, 0, 1)[None].contiguous(), f"The picture, {width}×{height} pixels, was {done}."
+    return pixels.permute(2, 0, 1)[None].contiguous(), f"The image, {width}×{height} pixels, was {done}."

@@ -1,6 +1,6 @@
-"""Programming 2, the training: pictures in batches, two optimizers, the schedule, and checkpoints that survive a kill.
+"""Programming 2, the training: images in batches, two optimizers, the schedule, and checkpoints that survive a kill.
 
-What happens in one step, in order: a batch of pictures is cut out of one big tensor, flipped and shifted on the way;
+What happens in one step, in order: a batch of images is cut out of one big tensor, flipped and shifted on the way;
 the network gives logits; the loss is their cross-entropy with the labels; backpropagation gives every weight its
 gradient; the filters take a step of Muon, everything else a step of gradient descent with momentum.
 
@@ -10,7 +10,7 @@ each batch; DistributedDataParallel averages the gradients.
 
 Sources: Muon: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024,
 https://kellerjordan.github.io/posts/muon/; alternating flip: arXiv:2404.00498; cutout: T. DeVries and G. Taylor, 2017,
-arXiv:1708.04552; small pictures first: fast.ai's DAWNBench entry, 2018.
+arXiv:1708.04552; small images first: fast.ai's DAWNBench entry, 2018.
 """
 
 import contextlib
@@ -93,7 +93,7 @@ def synchronise(device):
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Pictures
+# Images
 # ---------------------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +103,7 @@ def to_tensor(images):
 
 
 def hold_out(labels, per_class=500):
-    """Two index tensors, training and validation: the last `per_class` pictures of every class are held out.
+    """Two index tensors, training and validation: the last `per_class` images of every class are held out.
 
     Raises ValueError when a class has no more than that.
     """
@@ -112,7 +112,7 @@ def hold_out(labels, per_class=500):
         of_class = torch.nonzero(labels == label)[:, 0]
         if len(of_class) <= per_class:
             raise ValueError(
-                f"Class {label} has {len(of_class)} training pictures, "
+                f"Class {label} has {len(of_class)} training images, "
                 f"too few to hold out {per_class} of them; give more data or leave --validate away."
             )
         held.append(of_class[-per_class:])
@@ -122,17 +122,17 @@ def hold_out(labels, per_class=500):
     return torch.nonzero(training)[:, 0], validation
 
 
-class Pictures:
-    """All pictures of one size on the device, with a reflected margin, from which shifted batches are cut.
+class PaddedImages:
+    """All images of one size on the device, with a reflected margin, from which shifted batches are cut.
 
-    `pictures`: uint8 (n, 3, height, width); `size`: pixels a side to shrink them to; `shift`: the largest shift in
-    pixels of a 32 x 32 picture, in proportion at other sizes.
+    `images`: uint8 (n, 3, height, width); `size`: pixels a side to shrink them to; `shift`: the largest shift in
+    pixels of a 32 x 32 image, in proportion at other sizes.
     """
 
-    def __init__(self, pictures, size, shift, device):
+    def __init__(self, images, size, shift, device):
         self.size, self.margin = size, round(shift * size / 32)
         blocks = []
-        for block in pictures.split(5000):  # in blocks: as floating-point numbers all at once would fill the memory
+        for block in images.split(5000):  # in blocks: as floating-point numbers all at once would fill the memory
             if block.shape[-1] != size:
                 block = F.interpolate(block.float(), (size, size), mode="bilinear", antialias=True).round().byte()
             if self.margin:
@@ -141,7 +141,7 @@ class Pictures:
         self.padded = torch.cat(blocks).to(device)
 
     def batch(self, indices, flips, shifts, holes=None, hole_size=0):
-        """Pictures (n, 3, size, size), uint8, channels last in memory, cut out in a single indexing operation.
+        """Images (n, 3, size, size), uint8, channels last in memory, cut out in a single indexing operation.
 
         `indices` (n,); `flips` (n,) bool; `shifts` (n, 2) in 0..2 margin; `holes` (n, 2), the top left corners of the
         squares of `hole_size` pixels that cutout blackens to a middle grey.
@@ -223,21 +223,21 @@ def stretched(values, epoch, epochs):
 
 
 class Training:
-    """A training under way: the network, its optimizers, its pictures and its random numbers.
+    """A training under way: the network, its optimizers, its images and its random numbers.
 
-    `configuration` is a flat dictionary (p2.py explains every entry); `pictures` uint8 (n, 3, 32, 32); `labels` (n,)
+    `configuration` is a flat dictionary (p2.py explains every entry); `images` uint8 (n, 3, 32, 32); `labels` (n,)
     whole numbers. `rank` and `world` are this process' number and how many there are. Raises ValueError for a batch
     larger than the data.
     """
 
-    def __init__(self, configuration, pictures, labels, seed=0, device=None, precision="float32", rank=0, world=1):
+    def __init__(self, configuration, images, labels, seed=0, device=None, precision="float32", rank=0, world=1):
         self.configuration, self.seed, self.precision = configuration, seed, precision
         self.device, self.rank, self.world = device or torch.device("cpu"), rank, world
-        self.pictures, self.labels = pictures, labels.to(self.device, torch.long)
+        self.images, self.labels = images, labels.to(self.device, torch.long)
         batch_size, c = configuration["batch_size"], configuration
         if not 1 <= batch_size <= len(labels):
             raise ValueError(
-                f"The batch size is {batch_size}, but there are {len(labels)} training pictures; "
+                f"The batch size is {batch_size}, but there are {len(labels)} training images; "
                 f"choose a --batch-size from 1 to {len(labels)}."
             )
         if batch_size % world:
@@ -248,13 +248,13 @@ class Training:
         self.generator = torch.Generator().manual_seed(seed)
         self.flips = (torch.rand(len(labels), generator=self.generator) < 0.5).to(self.device)
         self.network = cnn.CNN(tuple(c["widths"]), c["depth"])
-        self.network.fit_input(pictures[:: max(1, len(pictures) // 5000)])
+        self.network.fit_input(images[:: max(1, len(images) // 5000)])
         self.network.to(self.device, memory_format=torch.channels_last)
         trained = [p for p in self.network.parameters() if p.requires_grad]
         filters = [p for p in trained if p.dim() == 4]
         self.muon = Muon(filters, c["filter_lr"], c["filter_momentum"])
         # The loss is a sum over the batch, so that these learning rates mean the same at every batch size, and the
-        # decay is per picture too: what a weight loses by it in an epoch does not depend on the batch size.
+        # decay is per image too: what a weight loses by it in an epoch does not depend on the batch size.
         decay = c["weight_decay"] * batch_size
         groups = [
             {"params": [p for p in trained if p.dim() == 1], "lr": c["bias_lr"], "weight_decay": decay / c["bias_lr"]},
@@ -262,17 +262,17 @@ class Training:
         ]
         self.sgd = torch.optim.SGD(groups, lr=0.0, momentum=c["momentum"], nesterov=True)
         self.peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in (self.muon, self.sgd)]
-        self.difficulty = torch.zeros(len(labels))  # the loss of each picture when it was last seen
+        self.difficulty = torch.zeros(len(labels))  # the loss of each image when it was last seen
         self.epoch, self.sized = 0, None
 
     # -- the plan ------------------------------------------------------------------------------------------------
 
     def size(self, epoch):
-        """Pixels a side of the pictures in this epoch (from 0)."""
+        """Pixels a side of the images in this epoch (from 0)."""
         return stretched(self.configuration["sizes"], epoch, self.configuration["epochs"])
 
     def steps(self, epoch):
-        """How many batches this epoch has; pictures that fill no batch wait for another epoch."""
+        """How many batches this epoch has; images that fill no batch wait for another epoch."""
         kept = stretched(self.configuration["keep"], epoch, self.configuration["epochs"])
         return max(1, int(kept * len(self.labels) + 0.5) // self.configuration["batch_size"])
 
@@ -294,7 +294,7 @@ class Training:
         start = time.perf_counter()
         size, steps = self.size(epoch), self.steps(epoch)
         if self.sized is None or self.sized.size != size:
-            self.sized = Pictures(self.pictures, size, c["translate"], self.device)
+            self.sized = PaddedImages(self.images, size, c["translate"], self.device)
         self.network.train()
         self.network.whitening.bias.requires_grad = epoch < c["whitening_epochs"] * c["epochs"]
         self.network.whitening.bias.grad = None
@@ -304,12 +304,12 @@ class Training:
         order = self.order(steps)
         seen = torch.zeros(len(self.labels))
         exact = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no double precision
-        sums = torch.zeros(3, dtype=exact, device=self.device)  # loss, right answers, pictures
+        sums = torch.zeros(3, dtype=exact, device=self.device)  # loss, right answers, images
         for step in range(steps):
-            indices, pictures = self.draw_batch(order[step * c["batch_size"] : (step + 1) * c["batch_size"]], size)
+            indices, images = self.draw_batch(order[step * c["batch_size"] : (step + 1) * c["batch_size"]], size)
             labels = self.labels[indices]
             with self.autocast():
-                logits = network(pictures)
+                logits = network(images)
             losses = F.cross_entropy(logits, labels, label_smoothing=c["label_smoothing"], reduction="none")
             # DistributedDataParallel takes the mean over the processes, where the sum is meant.
             (losses.sum() * self.world).backward()
@@ -349,7 +349,7 @@ class Training:
         }
 
     def order(self, steps):
-        """Indices of this epoch's pictures, shuffled: all of them, or those whose loss was the largest last time."""
+        """Indices of this epoch's images, shuffled: all of them, or those whose loss was the largest last time."""
         count = steps * self.configuration["batch_size"]
         shuffled = torch.randperm(len(self.labels), generator=self.generator)
         if self.epoch and stretched(self.configuration["keep"], self.epoch, self.configuration["epochs"]) < 1:
@@ -359,7 +359,7 @@ class Training:
         return shuffled[:count]
 
     def draw_batch(self, indices, size):
-        """This process' share of a batch: (indices, pictures), the pictures flipped, shifted and cut out at random."""
+        """This process' share of a batch: (indices, images), the images flipped, shifted and cut out at random."""
         c, margin = self.configuration, self.sized.margin
         hole = round(c["cutout"] * size / 32)
         shifts = torch.randint(0, 2 * margin + 1, (len(indices), 2), generator=self.generator)
@@ -367,7 +367,7 @@ class Training:
         share = slice(self.rank * len(indices) // self.world, (self.rank + 1) * len(indices) // self.world)
         indices, shifts = indices[share].to(self.device), shifts[share].to(self.device)
         holes = holes[share].to(self.device) if hole else None
-        # Every other epoch all pictures are mirrored: in two epochs each is seen both ways, which chance alone
+        # Every other epoch all images are mirrored: in two epochs each is seen both ways, which chance alone
         # would grant to only half of them.
         flips = self.flips[indices] ^ bool(self.epoch % 2) if c["flip"] else torch.zeros_like(self.flips[indices])
         return indices, self.sized.batch(indices, flips, shifts, holes, hole)
@@ -386,7 +386,7 @@ class Training:
             "seed": self.seed,
             "precision": self.precision,
             "world": self.world,
-            "pictures": len(self.labels),
+            "images": len(self.labels),
             "epoch": self.epoch,
             "network": self.network.state_dict(),
             "muon": self.muon.state_dict(),
@@ -403,7 +403,7 @@ class Training:
                 ("configuration", self.configuration),
                 ("seed", self.seed),
                 ("world", self.world),
-                ("pictures", len(self.labels)),
+                ("images", len(self.labels)),
             ):
                 if state[key] != mine:
                     raise ValueError(
@@ -438,8 +438,8 @@ def difference(key, theirs, mine):
 
 
 @torch.no_grad()
-def predict(network, pictures, average=False, batch_size=500, precision="float32"):
-    """Probabilities (n, classes) of pictures (n, 3, height, width), on the CPU.
+def predict(network, images, average=False, batch_size=500, precision="float32"):
+    """Probabilities (n, classes) of images (n, 3, height, width), on the CPU.
 
     With `average`, the mean of the logits over six views: as it is, shifted by a pixel up left and down right, and the
     mirror image of each.
@@ -447,7 +447,7 @@ def predict(network, pictures, average=False, batch_size=500, precision="float32
     was_training, device = network.training, network.mean.device
     network.eval()
     parts = []
-    for block in pictures.split(batch_size):
+    for block in images.split(batch_size):
         views = [block]
         if average:
             padded = F.pad(block.float(), [1] * 4, mode="reflect").to(block.dtype)
@@ -461,9 +461,9 @@ def predict(network, pictures, average=False, batch_size=500, precision="float32
     return torch.cat(parts)
 
 
-def evaluate(network, pictures, labels, average=False, precision="float32"):
-    """(mean cross-entropy, accuracy, probabilities (n, classes)) on labelled pictures."""
-    probabilities = predict(network, pictures, average, precision=precision)
+def evaluate(network, images, labels, average=False, precision="float32"):
+    """(mean cross-entropy, accuracy, probabilities (n, classes)) on labelled images."""
+    probabilities = predict(network, images, average, precision=precision)
     labels = labels.to(torch.long)
     loss = F.nll_loss(probabilities.clamp_min(1e-12).log(), labels).item()
     return loss, (probabilities.argmax(1) == labels).double().mean().item(), probabilities

@@ -1,0 +1,158 @@
+"""The pictures of Programming 2: the data, learning curves, confusions, mistakes, filters and feature maps."""
+
+import numpy as np
+
+from helpers import style
+
+
+def _picture(ax, image):
+    ax.imshow(image)
+    _bare(ax)
+
+
+def _bare(ax):
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+
+
+def gallery(images, labels, class_names, name, columns=10):
+    """Draw the first `columns` pictures of each class, one class a row: the assignment's Fig. 8."""
+    fig, axes = style.figure(height=0.62 * len(class_names) + 0.3, width=0.62 * columns + 1.3,
+                             nrows=len(class_names), ncols=columns)  # fmt: skip
+    with style.context():
+        for label, row in enumerate(axes):
+            for ax, image in zip(row, images[labels == label][:columns], strict=False):
+                _picture(ax, image)
+            for ax in row:
+                _bare(ax)
+            row[0].set_ylabel(class_names[label], rotation=0, ha="right", va="center")
+    return style.Picture(
+        fig, f"{name}: the first {columns} training pictures of each of the {len(class_names)} classes."
+    )
+
+
+def augmented(original, views, name):
+    """Draw one picture (32, 32, 3) and what augmentation makes of it in several epochs."""
+    fig, axes = style.figure(height=1.25, ncols=1 + len(views))
+    with style.context():
+        for ax, image, title in zip(axes, [original, *views], ["as it is"] + [""] * len(views), strict=True):
+            _picture(ax, image)
+            ax.set_title(title, fontsize=9.5)
+    return style.Picture(
+        fig, f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to two pixels, or both."
+    )
+
+
+def draw_curves(axes, histories, labels):
+    """Draw loss and accuracy over the epochs into two axes, one line a history."""
+    for ax, key, title, factor in ((axes[0], "loss", "training loss", 1), (axes[1], "accuracy", "accuracy (%)", 100)):
+        for k, (history, label) in enumerate(zip(histories, labels, strict=True)):
+            entries = history["epochs"]
+            epochs = [entry["epoch"] for entry in entries]
+            look = {"color": style.CYCLE[k], "marker": style.MARKERS[k], "markersize": 4}
+            ax.plot(epochs, [factor * entry[key] for entry in entries], style.DASHES[k], label=label, **look)
+            if key == "accuracy" and "test" in history:
+                final = 100 * history["test"]["accuracy"]
+                ax.plot(epochs[-1], final, marker="*", markersize=13, color=style.CYCLE[k], markeredgecolor=style.INK)
+        ax.set(title=title, xlabel="epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend()
+
+
+def curves(histories, labels):
+    """Draw loss and accuracy of the training pictures over the epochs; a star marks the final test accuracy."""
+    fig, axes = style.figure(height=3.3, ncols=2)
+    with style.context():
+        draw_curves(axes, histories, labels)
+    last = histories[0]
+    words = f"; the star is the test accuracy, {last['test']['accuracy']:.2%}" if "test" in last else ""
+    return style.Picture(
+        fig, f"Loss and accuracy on augmented training pictures over {len(last['epochs'])} epochs{words}."
+    )
+
+
+def draw_confusion(ax, matrix, class_names):
+    """Draw a confusion matrix into `ax`: counts, and the shade shows the mistakes."""
+    off = matrix - np.diag(np.diag(matrix))
+    shade = np.where(np.eye(len(matrix), dtype=bool), 0, off)
+    ax.imshow(shade, cmap="Oranges", vmax=max(1, 1.6 * off.max()))
+    for (i, j), count in np.ndenumerate(matrix):
+        if count:
+            ax.text(j, i, f"{count}", ha="center", va="center", color=style.INK, fontsize=8.5,
+                    weight="bold" if i == j else "normal")  # fmt: skip
+    places = range(len(class_names))
+    ax.set_xticks(places, class_names, rotation=40, ha="right")
+    ax.set_yticks(places, class_names)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.grid(False)
+
+
+def confusion(matrix, class_names, name):
+    """Draw the confusion matrix of the test pictures."""
+    fig, ax = style.figure(height=5.2, width=6.2)
+    with style.context():
+        draw_confusion(ax, matrix, class_names)
+    off = matrix - np.diag(np.diag(matrix))
+    i, j = np.unravel_index(off.argmax(), off.shape)
+    return style.Picture(
+        fig,
+        f"Confusion matrix on {matrix.sum():,} test pictures of {name}: the most frequent mistake takes "
+        f"{off[i, j]} times a {class_names[i]} for a {class_names[j]}.",
+    )
+
+
+def draw_answers(axes, images, labels, probabilities, indices, class_names):
+    """Draw chosen pictures with the network's answer, its probability, and the truth where they differ."""
+    axes = list(axes)
+    for ax in axes:
+        _bare(ax)
+    for ax, index in zip(axes, indices, strict=False):
+        _picture(ax, images[index])
+        answer = int(probabilities[index].argmax())
+        title = f"{class_names[answer]} {probabilities[index, answer]:.0%}"
+        if answer != labels[index]:
+            title += f"\nis: {class_names[labels[index]]}"
+        ax.set_title(title, fontsize=8, loc="center", weight="normal")
+
+
+def mistakes(images, labels, probabilities, indices, class_names, name):
+    """Draw the pictures that the network got wrong most surely, with its probability and the truth."""
+    columns = 8
+    rows = -(-len(indices) // columns)
+    fig, axes = style.figure(height=1.45 * rows, nrows=rows, ncols=columns, squeeze=False)
+    with style.context():
+        draw_answers(axes.flat, images, labels, probabilities, indices, class_names)
+    return style.Picture(fig, f"The {len(indices)} test pictures of {name} that the network gets wrong most surely.")
+
+
+def filters(network):
+    """Draw the whitening filters: twelve patterns of 2 x 2 pixels, most common first; their negatives are left out."""
+    weights = network.whitening.weight.detach().numpy()
+    half = weights[: len(weights) // 2][::-1]
+    fig, axes = style.figure(height=1.1, ncols=len(half))
+    with style.context():
+        for k, (ax, pattern) in enumerate(zip(axes, half, strict=True), start=1):
+            pattern = pattern / np.abs(pattern).max()
+            _picture(ax, (0.5 + 0.5 * pattern).transpose(1, 2, 0))
+            ax.set_title(f"{k}", loc="center", fontsize=9)
+    return style.Picture(
+        fig,
+        f"The {len(half)} whitening filters of 2×2 pixels, from the most common pattern, one even colour, on.",
+    )
+
+
+def feature_maps(image, maps, count=7):
+    """Draw one picture and the `count` strongest channels after each stage."""
+    fig, axes = style.figure(height=1.15 * len(maps), nrows=len(maps), ncols=count + 1)
+    with style.context():
+        for ax in axes.flat:
+            _bare(ax)
+        _picture(axes[0, 0], image)
+        for row, (stage, values) in zip(axes, maps.items(), strict=True):
+            strongest = np.argsort(-values.max((1, 2)), kind="stable")[:count]
+            row[1].set_title(f"{stage}: {values.shape[0]} channels, {values.shape[1]}×{values.shape[2]}", fontsize=9.5)
+            for ax, channel in zip(row[1:], strongest, strict=True):
+                ax.imshow(values[channel], cmap="viridis")
+    stages = ", ".join(f"{stage} {v.shape[0]}×{v.shape[1]}×{v.shape[2]}" for stage, v in maps.items())
+    return style.Picture(fig, f"A picture and its strongest channels after each stage ({stages}).")

@@ -1,0 +1,298 @@
+"""Collect what was trained into artifacts/p2: the hand-in of Programming 2, with its report.
+
+    python -m helpers.p2_report build/p2/best_seed0 --seeds build/p2/fast_seed* --ablation build/p2/ablation/*
+    python -m helpers.p2_report                    # the report alone, anew, from what artifacts/p2 holds
+
+The first folder is the training whose model is shipped; `--seeds` are trainings that differ in the seed only, whose
+mean and standard deviation the report gives; `--ablation` are trainings with `--validate`, one change each.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_pdf import PdfPages
+
+from helpers import p2, style
+from helpers.core import cnn, cnn_studies, training
+from helpers.figures import cnn as figures
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+HAND_IN = REPOSITORY / "artifacts" / "p2"
+CODE = {"p2.py": "p2.py", "cnn.py": "core/cnn.py", "training.py": "core/training.py"}
+A4 = {"width": 8.27, "height": 11.69}
+METADATA = {"Title": "Programming 2: a CNN on CIFAR-10", "CreationDate": None}  # the same file from the same content
+LAYERS_SAID = (
+    "After each group's first convolution: max-pooling 2×2. After every convolution: batch normalisation (a bias, no "
+    "scale) and GELU. Before the head: the largest value of each channel. Whitening is computed from the training "
+    "images and not trained."
+)
+ABLATION_SAID = (
+    "Accuracy on the 5,000 held-out training images, one run each. Each run changes the preset fast as said; runs that "
+    "differ in the seed only differ by some tenths too."
+)
+LARGEST_MODEL = 16_000_000  # bytes
+
+
+def collect(shipped, seeds, ablation, folder=HAND_IN):
+    """Copy code, model and histories into `folder`; raises ValueError for a training that is not finished."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in CODE.items():
+        shutil.copyfile(REPOSITORY / "helpers" / source, folder / name)
+    if shipped is None:
+        return
+    record = {
+        "shipped": read_history(shipped, "test"),
+        "seeds": [read_history(path, "test") for path in seeds],
+        "ablation": [{"name": Path(path).name} | read_history(path, "budget_tflop") for path in ablation],
+    }
+    network = cnn.load_model(Path(shipped) / "p2_model.pkl")
+    cnn.save_model(folder / "p2_model.pkl", network)
+    if (folder / "p2_model.pkl").stat().st_size > LARGEST_MODEL:
+        cnn.save_model(folder / "p2_model.pkl", network, half=True)
+    p2.write_json(folder / "p2_history.json", record)
+
+
+def read_history(folder, finished):
+    """The history in a training's folder; raises ValueError unless it has the entry `finished`."""
+    path = Path(folder) / "p2_history.json"
+    try:
+        history = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(f"{path} is missing or damaged; train first.") from None
+    if finished not in history:
+        raise ValueError(f"{path} is of a training that is not finished; finish it with --resume.")
+    return history
+
+
+def seeds_line(histories):
+    """Mean ± standard deviation of the test accuracies of trainings that differ in the seed."""
+    if not histories:
+        return "no trainings with other seeds"
+    values = 100 * np.array([history["test"]["accuracy"] for history in histories])
+    budget = np.mean([history["budget_tflop"] for history in histories])
+    seconds = np.mean([history["seconds"] for history in histories])
+    spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return (
+        f"{values.mean():.2f}{spread} % over {len(values)} seeds ({', '.join(f'{v:.2f}' for v in values)}), "
+        f"{seconds:.0f} s each, a budget of {budget:.0f} TFLOP"
+    )
+
+
+def changes(history, base):
+    """In words, the settings in which a training differs from `base`."""
+    mine, theirs = history["configuration"], base
+    differing = [f"{name} {json.dumps(mine[name])}" for name in theirs if mine.get(name) != theirs[name]]
+    return ", ".join(differing) or "nothing: the preset itself"
+
+
+def text(ax, lines, size=9.5):
+    """Write lines into an empty axes, from the top; a line that begins with # is a heading."""
+    ax.set_axis_off()
+    y = 1.0
+    height = ax.get_figure().get_size_inches()[1] * ax.get_position().height
+    for line in lines:
+        heading = line.startswith("# ")
+        look = {"fontsize": size + 3, "weight": "bold"} if heading else {"fontsize": size, "family": "DejaVu Sans Mono"}
+        ax.text(0, y, line.removeprefix("# "), transform=ax.transAxes, va="top", **look)
+        y -= (0.34 if heading else 0.2) / height
+
+
+def write_report(data, folder=HAND_IN):
+    """Write p2_report.pdf from the model and the record in `folder`, reading the test images of `data` once.
+
+    `data` is what p2.load_data returns. Raises ValueError when model or record are missing.
+    """
+    network, record = cnn_studies.load_shipped(folder)
+    name, _, _, images, labels = data
+    shipped, seeds, ablation = record["shipped"], record["seeds"], record["ablation"]
+    loss, accuracy, probabilities = training.evaluate(network, images, labels)
+    probabilities, labels = probabilities.numpy(), labels.numpy()
+    matrix = cnn_studies.confusion(labels, probabilities.argmax(1))
+    pixels = images.permute(0, 2, 3, 1).numpy()
+    pages = [
+        first_page(name, network, accuracy, loss, shipped, seeds),
+        architecture_page(network, shipped),
+        curves_page(shipped, seeds),
+        classes_page(matrix),
+        images_page(pixels, labels, probabilities),
+        ablation_page(ablation, shipped, seeds),
+    ]
+    path = folder / "p2_report.pdf"
+    part = path.with_suffix(".pdf.part")
+    with (
+        style.context(),
+        PdfPages(part, metadata=METADATA) as pdf,
+    ):
+        for page in pages:
+            pdf.savefig(page)
+    part.replace(path)
+    return accuracy
+
+
+def page(**subplots):
+    fig, axes = style.figure(**A4, **subplots)
+    fig.get_layout_engine().set(rect=(0.05, 0.04, 0.9, 0.92))
+    return fig, axes
+
+
+def first_page(name, network, accuracy, loss, shipped, seeds):
+    """What came out, in numbers."""
+    fig, ax = page()
+    machine, tests = shipped["machine"], shipped["test"]
+    lines = [
+        "# Programming 2: a convolutional network on CIFAR-10",
+        "",
+        "# The shipped model, p2_model.pkl",
+        f"test accuracy          {accuracy:.2%} of {tests['images']:,} test images ({name}), loss {loss:.4f}",
+        f"grade band             {cnn_studies.grade(accuracy)[1]}",
+        f"mean over six views    {shipped['test_six_views']['accuracy']:.2%} (the image, shifted, mirrored)",
+        f"parameters             {cnn.parameter_count(network):,}",
+        f"one forward pass       {cnn.forward_flops(network) / 1e6:.0f} MFLOP an image",
+        f"training               {len(shipped['epochs'])} epochs, {shipped['seconds']:.0f} s, "
+        f"{shipped['tflop']:.0f} TFLOP computed",
+        f"budget                 {shipped['budget_tflop']:.0f} TFLOP: seconds x the speed of a matrix product then",
+        f"memory                 at most {shipped['peak_memory_gb']:.1f} GB",
+        f"hardware               {machine['processor']}, {machine['device']}, "
+        f"{machine['threads']} threads, {machine['precision']}",
+        f"software               Python {machine['python']}, PyTorch {machine['torch']}, numpy {machine['numpy']}",
+        f"seed {shipped['seed']}, command       {shipped['command']}",
+        "",
+        "# The preset fast",
+        *wrap(seeds_line(seeds), 92),
+        *(["", *wrap(f"command: {seeds[0]['command']} (and the other seeds)", 92)] if seeds else []),
+        "",
+        "# How it was done",
+        *wrap(
+            "Settings were chosen on 5,000 training images held out (the last 500 of each class); then the network was "
+            "trained on all 50,000 and the test images read once for each number above. Accuracies are those of single "
+            "images, without averaging over views, unless it says so.",
+            92,
+        ),
+    ]
+    text(ax, [line[:110] for line in lines])
+    return fig
+
+
+def wrap(sentence, width):
+    return textwrap.wrap(sentence, width)
+
+
+def architecture_page(network, shipped):
+    """Layers, and every setting of the training."""
+    fig, ax = page()
+    rows = [f"{'layer':32}{'output':>16}{'parameters':>13}{'MFLOP':>9}"]
+    for layer, shape, parameters, flops in cnn.layer_table(network):
+        rows.append(f"{layer:32}{'×'.join(map(str, shape)):>16}{parameters:13,}{flops / 1e6:9.1f}")
+    settings = [f"{key:20}{json.dumps(value)}" for key, value in shipped["configuration"].items()]
+    text(
+        ax,
+        [
+            "# Architecture, for one image of 32×32",
+            *rows,
+            "",
+            *wrap(LAYERS_SAID, 92),
+            "",
+            "# Recipe: the settings of p2.py, each explained there",
+            *settings,
+        ],
+    )
+    return fig
+
+
+def curves_page(shipped, seeds):
+    """Loss and accuracy over the epochs, of the shipped model above and of the seeds below."""
+    fig, axes = page(nrows=2, ncols=2)
+    figures.draw_curves(axes[0], [shipped], ["shipped model"])
+    if seeds:
+        figures.draw_curves(axes[1], seeds[:6], [f"fast, seed {history['seed']}" for history in seeds[:6]])
+    else:
+        fig.delaxes(axes[1, 0]), fig.delaxes(axes[1, 1])
+    fig.suptitle(
+        "Loss and accuracy on augmented training images, averaged over each epoch while the network learned.\n"
+        "A star is the test accuracy at the end.",
+        fontsize=10,
+        y=0.98,
+    )
+    return fig
+
+
+def classes_page(matrix):
+    """Confusions and the accuracy of each class."""
+    fig, axes = page(nrows=2, gridspec_kw={"height_ratios": [1.5, 1]})
+    figures.draw_confusion(axes[0], matrix, cnn.CLASSES)
+    axes[0].set_title("Confusion matrix on the test images")
+    recall, precision = cnn_studies.per_class(matrix)
+    rows = [f"{'class':12}{'recognised':>12}{'answers right':>16}"]
+    rows += [f"{c:12}{r:12.1%}{p:16.1%}" for c, r, p in zip(cnn.CLASSES, recall, precision, strict=True)]
+    most = [f"{cnn.CLASSES[i]} taken for {cnn.CLASSES[j]}: {n}" for i, j, n in cnn_studies.worst_confusions(matrix)]
+    text(axes[1], ["# Each class", *rows, "", *most])
+    return fig
+
+
+def images_page(images, labels, probabilities):
+    """Best and worst predictions."""
+    fig, axes = page(nrows=8, ncols=6)
+    rows = (
+        ("Surest and right", cnn_studies.surest(probabilities, labels, True, 12)),
+        ("Right, but only just", cnn_studies.doubtful(probabilities, labels, 12)),
+        ("Surest and wrong", cnn_studies.surest(probabilities, labels, False, 24)),
+    )
+    start = 0
+    for title, indices in rows:
+        stop = start + -(-len(indices) // 6)
+        figures.draw_answers(axes[start:stop].flat, images, labels, probabilities, indices, cnn.CLASSES)
+        axes[start, 0].set_ylabel(title, fontsize=9)
+        start = stop
+    for ax in axes[start:].flat:
+        ax.set_axis_off()
+    fig.suptitle("Best and worst predictions: answer and probability, below it the truth where it differs", fontsize=11)
+    return fig
+
+
+def ablation_page(ablation, shipped, seeds):
+    """What each setting buys, on validation images."""
+    fig, ax = page()
+    lines = ["# What each setting buys"]
+    if ablation:
+        base = (seeds[0] if seeds else shipped)["configuration"]
+        lines += wrap(ABLATION_SAID, 92)
+        lines += ["", f"{'validation':>11}{'seconds':>9}{'budget':>8}  change"]
+        for entry in ablation:
+            said = wrap(changes(entry, base), 66)
+            accuracy = entry["epochs"][-1]["validation_accuracy"]
+            lines.append(f"{accuracy:11.2%}{entry['seconds']:9.0f}{entry['budget_tflop']:8.1f}  {said[0]}")
+            lines += [" " * 30 + more for more in said[1:]]
+    else:
+        lines.append("No ablation was run.")
+    text(ax, lines, size=9)
+    return fig
+
+
+def main(arguments=None):
+    """Run the command line; return 0, or 1 after a sentence on what went wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.p2_report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shipped", nargs="?", help="folder of the training whose model is shipped")
+    parser.add_argument("--seeds", nargs="*", default=[], help="folders of trainings that differ in the seed")
+    parser.add_argument("--ablation", nargs="*", default=[], help="folders of trainings with --validate")
+    parser.add_argument("--data", help="the file cifar10.npz or its folder")
+    parser.add_argument("--folder", type=Path, default=HAND_IN, help="where the hand-in is put (artifacts/p2)")
+    options = parser.parse_args(arguments)
+    try:
+        collect(options.shipped, options.seeds, options.ablation, options.folder)
+        accuracy = write_report(p2.load_data(options.data), options.folder)
+    except (ValueError, OSError) as error:
+        print(f"p2_report: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.folder / 'p2_report.pdf'}: {accuracy:.2%} of the test images right.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
