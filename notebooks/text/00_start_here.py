@@ -50,7 +50,6 @@ check("0", answer)
 #    explorer works with the keyboard: Tab moves on, arrow keys move a slider.
 # 2. **Numbers.** What is printed here was confirmed by a second, independent route in the tests. Where the handout is
 #    wrong or open, the notebook says so: *as printed / as we read it*.
-# 3. **Your copy.** The notebooks are yours to change. Each has a text twin under `notebooks/text/`, so that changes can
-#    be read and reviewed.
+# 3. **Your copy.** The notebooks are yours to change. To have the originals back, `git checkout notebooks`.
 #
 # **Next:** [01 · Gradient descent and momentum on GELU](01_gelu_gradient_descent.ipynb).
