@@ -1,8 +1,11 @@
 """The pictures of Programming 2: the data, learning curves, confusions, mistakes, filters and feature maps."""
 
 import numpy as np
+import torch
 
 from helpers import style
+from helpers.core import cnn, cnn_studies, training
+from helpers.figures.scene import Scene
 
 
 def _picture(ax, image):
@@ -19,7 +22,7 @@ def _bare(ax):
 def gallery(images, labels, class_names, name, columns=10):
     """Draw the first `columns` pictures of each class, one class a row: the assignment's Fig. 8."""
     fig, axes = style.figure(height=0.62 * len(class_names) + 0.3, width=0.62 * columns + 1.3,
-                             nrows=len(class_names), ncols=columns)  # fmt: skip
+                             nrows=len(class_names), ncols=columns, squeeze=False)  # fmt: skip
     with style.context():
         for label, row in enumerate(axes):
             for ax, image in zip(row, images[labels == label][:columns], strict=False):
@@ -156,3 +159,95 @@ def feature_maps(image, maps, count=7):
                 ax.imshow(values[channel], cmap="viridis")
     stages = ", ".join(f"{stage} {v.shape[0]}×{v.shape[1]}×{v.shape[2]}" for stage, v in maps.items())
     return style.Picture(fig, f"A picture and its strongest channels after each stage ({stages}).")
+
+
+class FeatureScene(Scene):
+    """One test image, and one channel after one stage of the network, over all channels of that stage."""
+
+    def __init__(self, network, images, labels, class_names, name):
+        fig, (left, middle, right) = style.figure(height=3.6, ncols=3, width_ratios=(1, 1, 1.3))
+        super().__init__(fig)
+        self.network, self.images, self.labels, self.class_names = network, images, labels, class_names
+        self.latest = None, None
+        with style.context():
+            self.image = self.moving(left.imshow(np.zeros((32, 32, 3), np.uint8)))
+            self.map = self.moving(middle.imshow(np.zeros((31, 31)), cmap="viridis", extent=(0, 32, 32, 0)))
+            self.bars = right
+            left.set_title(name)
+            for ax in (left, middle):
+                _bare(ax)
+            middle.set_title("the channel")
+            right.set(title="largest value of each channel", xlabel="channel")
+            self.values = self.moving(right.plot([], [], color=style.BLUE, linewidth=1)[0])
+            self.here = self.moving(right.plot([], [], "o", color=style.ORANGE, markeredgecolor=style.INK)[0])
+
+    def maps(self, index):
+        """The feature maps of the test image `index`; the latest are kept, as the reader looks at many channels."""
+        if self.latest[0] != index:
+            image = torch.from_numpy(self.images[index].transpose(2, 0, 1).copy())
+            self.latest = index, cnn_studies.feature_maps(self.network, image)
+        return self.latest[1]
+
+    def update(self, image, stage, channel):
+        """Show channel `channel` (from 1; beyond the last one, the last) of `stage` for the test image `image`."""
+        values = self.maps(image)[stage]
+        channel = min(channel, len(values))
+        shown, largest = values[channel - 1], values.max((1, 2))
+        self.image.set_data(self.images[image])
+        self.map.set_data(shown)
+        self.map.set_clim(0, max(shown.max(), 1e-6))
+        count, top = len(values), 1.08 * largest.max()
+        if self.bars.get_xlim() != (0, count + 1) or self.bars.get_ylim() != (0, top):
+            self.bars.set(xlim=(0, count + 1), ylim=(0, top))
+            self.still_changed()
+        self.values.set_data(np.arange(1, count + 1), largest)
+        self.here.set_data([channel], [largest[channel - 1]])
+        rank = 1 + int((largest > largest[channel - 1]).sum())
+        height, width = shown.shape
+        thing = self.class_names[self.labels[image]]
+        return (
+            f"Test image {image}, a {thing}: after {stage}, channel {channel} of {count} "
+            f"is a map of {height}×{width}; it answers {rank}{_ordinal(rank)} strongest of all."
+        )
+
+
+def _ordinal(n):
+    return "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+
+
+class AnswerScene(Scene):
+    """One image and the ten probabilities that the network gives it."""
+
+    def __init__(self, network, images, labels, class_names, name):
+        fig, (left, right) = style.figure(height=3.6, ncols=2, width_ratios=(1, 1.5))
+        super().__init__(fig)
+        self.network, self.images, self.labels, self.class_names = network, images, labels, class_names
+        with style.context():
+            self.image = self.moving(left.imshow(np.zeros((32, 32, 3), np.uint8)))
+            left.set_title(name)
+            _bare(left)
+            places = np.arange(len(class_names))
+            self.bars = [self.moving(bar) for bar in right.barh(places, np.zeros(len(places)), color=style.SKY)]
+            self.truth = self.moving(right.plot([], [], "D", color=style.ORANGE, markeredgecolor=style.INK)[0])
+            right.set_yticks(places, class_names)
+            right.invert_yaxis()
+            right.set(xlim=(0, 100), xlabel="probability (%); the diamond marks the truth")
+
+    def update(self, image, file):
+        """Show the test image `image`, or, unless it is empty, the image in the file `file`."""
+        if file:
+            tensor, said = cnn.read_image(file)
+            truth = None
+        else:
+            tensor = torch.from_numpy(self.images[image].transpose(2, 0, 1)[None].copy())
+            truth = int(self.labels[image])
+            said = f"Test image {image}, a {self.class_names[truth]}."
+        probabilities = training.predict(self.network, tensor)[0].numpy()
+        self.image.set_data(tensor[0].permute(1, 2, 0).numpy())
+        best = int(probabilities.argmax())
+        for label, (bar, probability) in enumerate(zip(self.bars, probabilities, strict=True)):
+            bar.set_width(100 * probability)
+            bar.set_facecolor(style.BLUE if label == best else style.SKY)
+        self.truth.set_data([] if truth is None else [2], [] if truth is None else [truth])
+        verdict = "" if truth is None else ", which is right" if best == truth else ", which is wrong"
+        return f"{said} The network says {self.class_names[best]} with {probabilities[best]:.0%}{verdict}."

@@ -1,0 +1,72 @@
+"""The explorers of Programming 2: the feature maps of an image, and the network's answer to any image."""
+
+import functools
+from pathlib import Path
+
+from helpers import datasets
+from helpers.core import cnn_studies
+from helpers.explore.explorer import Explorer, choice, text, whole
+from helpers.figures.cnn import AnswerScene, FeatureScene
+
+HAND_IN = Path(__file__).parents[2] / "artifacts" / "p2"
+
+
+@functools.cache
+def _shipped():
+    return cnn_studies.load_shipped(HAND_IN)[0]
+
+
+@functools.cache
+def _test_images():
+    data = datasets.cifar10()
+    return data.test_images, data.test_labels, data.class_names, data.name
+
+
+def _check(name, value, last):
+    if value not in range(last + 1):
+        raise ValueError(f"{name} is {value!r}; give a whole number from 0 to {last}.")
+
+
+def feature_maps(image=0, stage="group 1", channel=1, network=None):
+    """Return the explorer of one channel (from 1) after one stage of the network, for one test image.
+
+    `network` is the shipped one unless given. Raises ValueError for an image, stage or channel that is not there.
+    """
+    images, labels, class_names, name = _test_images()
+    network = network or _shipped()
+    widths = dict(zip(cnn_studies.VIEWS, (network.whitening.out_channels, *network.widths), strict=True))
+    _check("image", image, len(labels) - 1)
+    if stage not in widths:
+        raise ValueError(f"stage is {stage!r}; choose one of {', '.join(widths)}.")
+    if channel not in range(1, widths[stage] + 1):
+        raise ValueError(f"channel is {channel!r}; {stage} has the channels 1 to {widths[stage]}.")
+    controls = {
+        "image": whole("test image", image, 0, len(labels) - 1),
+        "stage": choice("stage", list(widths), stage),
+        "channel": whole("channel", channel, 1, widths[stage]),
+    }
+
+    def stage_chosen(change):
+        controls["channel"].max = widths[change["new"]]
+
+    controls["stage"].observe(stage_chosen, "value")
+    scene = FeatureScene(network, images, labels, class_names, name)
+    return Explorer(
+        scene, controls, call="explore.feature_maps", steps="channel", rows=[["image", "stage"], ["channel"]]
+    )
+
+
+def answers(image=0, file="", network=None):
+    """Return the explorer of the ten probabilities, for a test image or for an image file of the reader's own.
+
+    `network` is the shipped one unless given. Raises ValueError for a test image that is not there or a file that
+    holds no image.
+    """
+    images, labels, class_names, name = _test_images()
+    _check("image", image, len(labels) - 1)
+    controls = {
+        "image": whole("test image", image, 0, len(labels) - 1),
+        "file": text("or the name of an image file", file),
+    }
+    scene = AnswerScene(network or _shipped(), images, labels, class_names, name)
+    return Explorer(scene, controls, call="explore.answers", steps="image")
