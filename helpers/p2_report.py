@@ -83,13 +83,6 @@ def seeds_line(histories):
     )
 
 
-def changes(history, base):
-    """In words, the settings in which a training differs from `base`."""
-    mine, theirs = history["configuration"], base
-    differing = [f"{name} {json.dumps(mine[name])}" for name in theirs if mine.get(name) != theirs[name]]
-    return ", ".join(differing) or "nothing: the preset itself"
-
-
 def text(ax, lines, size=9.5):
     """Write lines into an empty axes, from the top; a line that begins with # is a heading."""
     ax.set_axis_off()
@@ -263,7 +256,7 @@ def ablation_page(ablation, shipped, seeds):
         lines += wrap(ABLATION_SAID, 92)
         lines += ["", f"{'validation':>11}{'seconds':>9}{'budget':>8}  change"]
         for entry in ablation:
-            said = wrap(changes(entry, base), 66)
+            said = wrap(cnn_studies.changes(entry["configuration"], base), 66)
             accuracy = entry["epochs"][-1]["validation_accuracy"]
             lines.append(f"{accuracy:11.2%}{entry['seconds']:9.0f}{entry['budget_tflop']:8.1f}  {said[0]}")
             lines += [" " * 30 + more for more in said[1:]]

@@ -55,6 +55,24 @@ def test_feature_maps_lead_to_the_logits():
     torch.testing.assert_close(logits, network(image[None])[0], rtol=1e-4, atol=1e-5)
 
 
+def test_the_gradient_check_agrees_and_can_fail():
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert cnn_studies.gradient_check(images, torch.arange(8), 1e-6) < 1e-6
+    assert cnn_studies.gradient_check(images, torch.arange(8), 0.5) > 1e-3
+
+
+def test_tables_say_what_differs():
+    base = {"epochs": 4, "flip": True}
+    run = {"configuration": base, "seed": 0, "test": {"accuracy": 0.91}, "seconds": 10.0, "budget_tflop": 5.0}
+    other = run | {"seed": 1, "test": {"accuracy": 0.90}}
+    changed = run | {"configuration": {"epochs": 4, "flip": False}, "epochs": [{"validation_accuracy": 0.8}]}
+    record = {"shipped": run, "seeds": [run, other], "ablation": [changed]}
+    assert cnn_studies.ablation(record)["changed"] == ["flip false"]
+    table = cnn_studies.seeds(record)
+    assert table["seed"] == ["0", "1", "mean", "± std"]
+    assert table["test accuracy (%)"] == pytest.approx([91, 90, 90.5, 1 / 2**0.5])
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A tiny data set, and two finished trainings on it, one of them with held-out images."""

@@ -96,3 +96,65 @@ def read_record(folder):
 def load_shipped(folder):
     """Return the shipped network and its record; raises ValueError when either is missing or damaged."""
     return cnn.load_model(Path(folder) / "p2_model.pkl"), read_record(folder)
+
+
+def gradient_check(images, labels, step=1e-5):
+    """Return the relative error of a small network's gradient along a random direction, in double precision.
+
+    The directional derivative of automatic differentiation against a central difference of width 2 `step` in all weights at
+    once. `images` uint8 (n, 3, 32, 32), `labels` (n,).
+    """
+    generator = torch.Generator().manual_seed(0)
+    network = cnn.CNN((4, 6, 8))
+    network.fit_input(images)
+    network.double()
+    x, weights = images.double() / 255, [p for p in network.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for weight in weights:  # drawn here, so that the result does not depend on what was drawn before
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=generator, dtype=torch.float64))
+    directions = [torch.randn(w.shape, generator=generator, dtype=torch.float64) for w in weights]
+
+    def loss():
+        features = network.groups(F.gelu(network.whitening(network.normalise(x)))).amax((2, 3))
+        return F.cross_entropy(network.head(features), labels)  # without the network's rounding of logits to single
+
+    gradients = torch.autograd.grad(loss(), weights)
+    expected = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True)).item()
+    values = []
+    for sign in (1, -2):  # forward by one step, then back by two
+        with torch.no_grad():
+            for weight, direction in zip(weights, directions, strict=True):
+                weight.add_(sign * step * direction)
+            values.append(loss().item())
+    return abs((values[0] - values[1]) / (2 * step) - expected) / abs(expected)
+
+
+def changes(configuration, base):
+    """Return in words the settings in which a configuration differs from `base`."""
+    differing = [f"{name} {json.dumps(configuration[name])}" for name in base if configuration.get(name) != base[name]]
+    return ", ".join(differing) or "nothing: the preset itself"
+
+
+def ablation(record):
+    """Return the columns of the ablation table of a record: what was changed, and what came out on held-out images."""
+    entries = record["ablation"]
+    base = (record["seeds"] or [record["shipped"]])[0]["configuration"]
+    return {
+        "changed": [changes(entry["configuration"], base) for entry in entries],
+        "validation accuracy (%)": [100 * entry["epochs"][-1]["validation_accuracy"] for entry in entries],
+        "seconds": [round(entry["seconds"]) for entry in entries],
+        "budget (TFLOP)": [round(entry["budget_tflop"]) for entry in entries],
+    }
+
+
+def seeds(record):
+    """Return the columns of the table of seeds, with the mean and the standard deviation (n - 1) in the last rows."""
+    entries = record["seeds"]
+    columns = {
+        "test accuracy (%)": [100 * entry["test"]["accuracy"] for entry in entries],
+        "seconds": [entry["seconds"] for entry in entries],
+        "budget (TFLOP)": [entry["budget_tflop"] for entry in entries],
+    }
+    for values in columns.values():
+        values += [np.mean(values), np.std(values, ddof=1) if len(values) > 1 else float("nan")]
+    return {"seed": [*(str(entry["seed"]) for entry in entries), "mean", "± std"]} | columns
