@@ -65,13 +65,19 @@ def write(notebook, path: Path):
 def build(twin: Path, timeout=180) -> Path:
     """Run the notebook that `twin` describes and write it, cleaned, beside its fellows; return its path.
 
-    Raises CellExecutionError where a cell fails; the notebook that was there stays as it was.
+    Raises CellExecutionError where a cell fails and RuntimeError where one warns, as with a stand-in for missing data;
+    the notebook that was there stays as it was.
     """
     notebook = read_text(twin)
     client = NotebookClient(
         notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
     )
     client.execute()
+    warned = [
+        output.text for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"
+    ]
+    if warned:
+        raise RuntimeError(f"{twin.stem} warned, so the stored notebook is unchanged: {warned[0].strip()}")
     path = NOTEBOOKS / f"{twin.stem}.ipynb"
     write(clean(notebook), path)
     return path
@@ -91,6 +97,9 @@ def main(arguments=None):
             path = build(twin)
         except CellExecutionError as error:
             print(f"{twin.stem}: a cell failed, the stored notebook is unchanged\n{error}", file=sys.stderr)
+            return 1
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
             return 1
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
     return 0

@@ -160,8 +160,12 @@ def test_a_failing_cell_leaves_the_stored_notebook_as_it_was(tmp_path, monkeypat
     twin.write_text("# %%\n1 / 0\n")
     assert build_notebooks.main(["07"]) == 1
     assert (tmp_path / "07_test.ipynb").read_bytes() == before
+    twin.write_text("# %%\nimport warnings\n\nwarnings.warn('a stand-in')\n")
+    assert build_notebooks.main(["07"]) == 1
+    assert (tmp_path / "07_test.ipynb").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["07_test.ipynb", "text"]
-    assert "ZeroDivisionError" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError" in said and "a stand-in" in said
 
 
 def test_an_unknown_notebook_is_named(capsys):

@@ -255,7 +255,7 @@ class BackpropScene(Scene):
             self.curve = norm.plot([], [], color=style.BLUE)[0]
             self.now = norm.plot([], [], "o", color=style.PAPER, markeredgecolor=style.INK, markersize=10, mew=2)[0]
         for artist in (*self.graph.moving_artists(), self.worked, self.slopes, self.curve, self.now):
-            self.moving(artist).set_in_layout(False)  # or the first state drawn would decide where the axes stand
+            self.moving(artist)
 
     def update(self, label, hidden, logits, step):
         """Fill the graph up to `step` for the class `label`, with f1 scaled by `hidden` and f2 by `logits`."""

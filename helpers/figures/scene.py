@@ -6,8 +6,9 @@ import textwrap
 import zlib
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from helpers import style
@@ -28,6 +29,7 @@ class Scene:
         self._moving = []
         self._background = None
         self._laid_out = False
+        self._lettering = _Lettering()
 
     @property
     def size(self):
@@ -37,6 +39,7 @@ class Scene:
     def moving(self, artist):
         """Register `artist` as one that moves and return it."""
         artist.set_animated(True)
+        artist.set_in_layout(False)  # else the first state drawn would decide where the axes stand
         self._moving.append(artist)
         return artist
 
@@ -61,11 +64,12 @@ class Scene:
                 self._canvas.draw()
                 self._background = self._canvas.copy_from_bbox(self.figure.bbox)
             self._canvas.restore_region(self._background)
+            renderer = self._canvas.get_renderer()
             for artist in sorted(self._moving, key=lambda a: a.get_zorder()):
-                if artist.axes is not None and artist.axes is not artist:
-                    artist.axes.draw_artist(artist)
+                if isinstance(artist, Text):
+                    self._lettering.draw(artist, renderer)
                 else:
-                    self.figure.draw_artist(artist)
+                    artist.draw(renderer)
         return _quick_png(np.asarray(self._canvas.buffer_rgba())), sentence
 
     def still(self, sentence):
@@ -87,6 +91,49 @@ class Scene:
             self._canvas.draw()
             self.figure.set_layout_engine("none")
             self._laid_out = True
+
+
+class _Lettering:
+    """Draws texts from memory: setting the letters takes several times as long as copying them once they are set."""
+
+    _MOST = 1500  # texts kept, some kilobytes each
+
+    def __init__(self):
+        self._known = {}
+        self._sheet = None
+
+    def draw(self, text, renderer):
+        """Draw `text` as its own `draw` would, from memory if it was drawn with the same look before."""
+        if not (text.get_visible() and text.get_text()):
+            return
+        plain = not (text.get_bbox_patch() or text.get_path_effects() or text.get_clip_on() or text.get_usetex())
+        x, y = text.get_transform().transform(text.get_unitless_position())
+        if not (plain and 0 <= x < renderer.width and 0 <= y < renderer.height):
+            text.draw(renderer)
+            return
+        left, bottom = int(x), int(y)
+        key = (text.get_text(), text.get_color(), text.get_alpha(), hash(text.get_fontproperties()), text.get_rotation(),
+               text.get_ha(), text.get_va(), round(8 * (x - left)), round(8 * (y - bottom)), renderer.dpi)  # fmt: skip
+        if key not in self._known:
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[key] = self._set(text, renderer, left, bottom)
+        letters, dx, dy = self._known[key]
+        gc = renderer.new_gc()
+        renderer.draw_image(gc, left + dx, bottom + dy, letters)
+        gc.restore()
+
+    def _set(self, text, renderer, left, bottom):
+        """Set `text` on an empty sheet; return its pixels and where their lower left corner is from (left, bottom)."""
+        if self._sheet is None:
+            self._sheet = RendererAgg(renderer.width, renderer.height, renderer.dpi)
+        self._sheet.clear()
+        text.draw(self._sheet)
+        pixels = np.asarray(self._sheet.buffer_rgba())
+        x0, y0, x1, y1 = text.get_window_extent(self._sheet).padded(3).extents
+        x0, y0 = max(0, int(x0)), max(0, int(y0))
+        letters = pixels[max(0, pixels.shape[0] - int(y1)) : pixels.shape[0] - y0, x0 : max(x0 + 1, int(x1))]
+        return np.ascontiguousarray(letters[::-1]), x0 - left, y0 - bottom
 
 
 def _caption(sentence, width):
