@@ -1,0 +1,959 @@
+"""What Programming 1 expects of a reader's own classes: they are run on small inputs, and so are the known slips.
+
+Each question is a series of probes. A probe runs one thing that the contract asks for and compares what comes back
+with the right values and with those of every slip, computed here by making the slip. The first probe that fails speaks.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from helpers import datasets
+from helpers.checks import Question, Slip, Verdict, read_number
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One thing to try: `run(*pieces)` returns an array that should be `right()`; `what` names it in a sentence.
+
+    Every slip's `make()` returns the array that the mistake gives; `said` is for values that nothing explains;
+    `same(value, other)` compares the reader's array with another.
+    """
+
+    what: str
+    run: Callable
+    right: Callable
+    slips: Sequence[Slip] = ()
+    said: str = "its values are not right."
+    same: Callable = None  # `_same` when left out
+
+    def trouble(self, pieces):
+        """Return one sentence about what is wrong, an empty one if nothing is, or `...` if nothing is there yet."""
+        value, error = _attempt(partial(self.run, *pieces))
+        if error:
+            return f"{self.what} {error}"
+        if hasattr(value, "detach"):
+            value = value.detach()
+        array = np.asarray(value)
+        if array.dtype == object and array.shape == ():
+            return ... if value is ... or array.item() is ... else f"{self.what} returned nothing; end it with return."
+        try:
+            value = array.astype(float)
+        except (TypeError, ValueError):
+            return f"{self.what} returned a {type(value).__name__}; numbers are asked for."
+        same, right = self.same or _same, np.asarray(self.right(), dtype=float)
+        if same(value, right):
+            return ""
+        found = [slip.sentence for slip in self.slips if same(value, np.asarray(_silently(slip.make), dtype=float))]
+        if found:
+            return f"{self.what}: {' Or: '.join(dict.fromkeys(found))}"
+        if value.shape != right.shape:
+            return f"{self.what} has shape {value.shape}; {right.shape} is asked for."
+        if not np.all(np.isfinite(value)):
+            return f"{self.what} holds NaN or infinity; look for an overflow or the logarithm of 0."
+        return f"{self.what}: {self.said}"
+
+
+@dataclass(frozen=True)
+class PieceQuestion(Question):
+    """A question answered by classes or functions of the reader's own; `probes` try them in order.
+
+    The pieces may be given one by one, or all at once as a dict or as a module that has them under their names.
+    """
+
+    probes: Sequence[Probe] = ()
+
+    def judge(self, *given) -> Verdict:
+        """Return the verdict on the reader's pieces; never raises on what a reader can pass."""
+        if len(given) == 1 and len(self.parts) > 1 and given[0] is not ...:
+            given = self._by_name(given[0])
+        if not given or any(piece is ... for piece in given):
+            return self._unanswered()
+        asked = f"give {', '.join(self.parts)}, in this order and without calling them"
+        if len(given) != len(self.parts):
+            return self._verdict("unreadable", f"{asked}; {len(given)} given.")
+        for name, piece in zip(self.parts, given, strict=True):
+            if not callable(piece):
+                return self._verdict("unreadable", f"{asked}; {name} is a {type(piece).__name__}.")
+        for probe in self.probes:
+            trouble = probe.trouble(given)
+            if trouble is ...:
+                return self._verdict("unanswered", f"{probe.what} is not written yet.")
+            if trouble:
+                return self._verdict("wrong", " ".join(trouble.split()))
+        return self._verdict("right", "right.", self.points)
+
+    def _by_name(self, holder):
+        if isinstance(holder, dict):
+            named = {key.lower(): piece for key, piece in holder.items() if isinstance(key, str)}
+            found = [named.get(name.lower()) for name in self.parts]
+        else:
+            found = [_attempt(partial(getattr, holder, name, None))[0] for name in self.parts]
+        return (holder,) if any(piece is None for piece in found) else tuple(found)
+
+
+def _attempt(run):
+    """Return what `run()` returns and an empty string, or None and the rest of a sentence about what it raised."""
+    try:
+        return _silently(run), ""
+    except NotImplementedError:
+        return ..., ""
+    except (Exception, SystemExit) as error:
+        return None, f"raised {type(error).__name__} ({str(error)[:200]})."
+
+
+def _silently(run):
+    with np.errstate(all="ignore"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        return run()
+
+
+def _same(value, right):
+    """Tell whether two arrays agree to five digits of the largest entry, so that float32 will do; NaN equals NaN."""
+    if value.shape != right.shape:
+        return False
+    largest = max(1.0, float(np.max(np.abs(right), initial=0.0, where=np.isfinite(right))))
+    return bool(np.allclose(value, right, rtol=0, atol=1e-5 * largest, equal_nan=True))
+
+
+# --------------------------------------------------------------------------------------------------- a: activations
+
+_POINTS = np.array([[-2.5, -0.8, -0.1], [0.3, 1.2, 3.1]])
+_FAR = np.array([[-800.0, 800.0]])
+
+
+def _sigmoid(x):
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def _relu(x):
+    return np.maximum(x, 0.0)
+
+
+def _new(piece):
+    return piece() if isinstance(piece, type) else piece
+
+
+def _activated(number, x, *pieces):
+    return np.array(_new(pieces[number])(x.copy()))
+
+
+def _derived(number, x, *pieces):
+    activation = _new(pieces[number])
+    activation(x[::-1].copy())  # an earlier batch must leave nothing behind
+    activation(x.copy())
+    activation.derivative()  # asking twice must give the same
+    return np.array(activation.derivative())
+
+
+def _overwritten(number, *pieces):
+    x = _POINTS.copy()
+    _new(pieces[number])(x)
+    return x
+
+
+def _central(f, x, step=1e-6):
+    return (f(x + step) - f(x - step)) / (2 * step)
+
+
+_ACTIVATIONS = {
+    "Sigmoid": (
+        _sigmoid,
+        (
+            ("the sign of the exponent is turned: σ(x) = 1 / (1 + e⁻ˣ).", lambda x: _sigmoid(-x)),
+            ("this is tanh; the sigmoid lies between 0 and 1.", np.tanh),
+            ("this is e⁻ˣ; the rest of 1 / (1 + e⁻ˣ) is missing.", lambda x: np.exp(-x)),
+            ("the brackets are missing: 1 / 1 + e⁻ˣ adds e⁻ˣ to 1.", lambda x: 1 + np.exp(-x)),
+            ("eˣ overflowed: use 1 / (1 + e⁻ˣ), which only ever tends to 0.", lambda x: np.exp(x) / (1 + np.exp(x))),
+        ),
+        (
+            ("the input stands where the stored output belongs: σ′ = σ (1 - σ), not x (1 - x).", lambda x: x * (1 - x)),
+            ("the factor 1 - σ is missing: σ′ = σ (1 - σ).", _sigmoid),
+            ("the factor σ is missing: σ′ = σ (1 - σ).", lambda x: 1 - _sigmoid(x)),
+            ("σ was applied twice: the stored output already is σ(x).", lambda x: _slope(_sigmoid(_sigmoid(x)))),
+            ("1 - σ² is the form of tanh; the sigmoid's is σ (1 - σ).", lambda x: 1 - _sigmoid(x) ** 2),
+            ("the sign is turned: the sigmoid rises, so its slope is positive.", lambda x: -_slope(_sigmoid(x))),
+        ),
+    ),
+    "Tanh": (
+        np.tanh,
+        (
+            ("the sign of x is turned: tanh rises.", lambda x: -np.tanh(x)),
+            ("this is the sigmoid; tanh lies between -1 and 1.", _sigmoid),
+            ("this is tanh(x/2): a sigmoid stretched to (-1, 1) needs 2x inside.", lambda x: np.tanh(x / 2)),
+            ("this is tan, not tanh.", np.tan),
+            ("eˣ overflowed: np.tanh is safe for any x.",
+             lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))),
+        ),
+        (
+            ("the input stands where the stored output belongs: tanh′ = 1 - tanh², not 1 - x².", lambda x: 1 - x**2),
+            ("the square is missing: tanh′ = 1 - tanh².", lambda x: 1 - np.tanh(x)),
+            ("tanh was applied twice: the stored output already is tanh(x).", lambda x: 1 - np.tanh(np.tanh(x)) ** 2),
+            ("t (1 - t) is the form of the sigmoid; tanh′ = 1 - tanh².", lambda x: np.tanh(x) * (1 - np.tanh(x))),
+            ("this is tanh²; 1 - tanh² is asked for.", lambda x: np.tanh(x) ** 2),
+            ("this is tanh itself.", np.tanh),
+        ),
+    ),
+    "ReLU": (
+        _relu,
+        (
+            ("the negative values were kept: ReLU is max(0, x), not min(0, x).", lambda x: np.minimum(x, 0)),
+            ("this is |x|; ReLU gives 0 for negative x.", np.abs),
+            ("this is a leaky ReLU; the assignment's gives 0 for negative x.", lambda x: np.where(x > 0, x, 0.01 * x)),
+            ("this is 0 or 1; ReLU gives x where x is positive.", lambda x: (x > 0).astype(float)),
+            ("x came back as it was.", lambda x: x),
+            ("one number came back: np.max is the largest entry, np.maximum compares entry by entry.",
+             lambda x: np.max(x)),
+        ),
+        (
+            ("this is ReLU itself; its slope is 1 where x > 0, and 0 elsewhere.", _relu),
+            ("the slope is 1 everywhere; it is 0 for negative x.", np.ones_like),
+            ("the two sides are exchanged: the slope is 0 for negative x.", lambda x: (x < 0).astype(float)),
+            ("the slope for negative x is 0, not -1.", np.sign),
+            ("the slope for negative x is 0, not 0.01; that is a leaky ReLU.", lambda x: np.where(x > 0, 1, 0.01)),
+            ("the slope is 0 everywhere; it is 1 for positive x.", np.zeros_like),
+        ),
+    ),
+}  # fmt: skip
+
+
+def _slope(stored):
+    return stored * (1 - stored)
+
+
+def _activation_probes(number, name):
+    f, forward, derivative = _ACTIVATIONS[name]
+
+    def at(x, slips):
+        return tuple(Slip(sentence, partial(make, x)) for sentence, make in slips)
+
+    return (
+        Probe(f"{name}, forward", partial(_activated, number, _POINTS), partial(f, _POINTS), at(_POINTS, forward)),
+        Probe(f"{name} at ±800", partial(_activated, number, _FAR), partial(f, _FAR), at(_FAR, forward)),
+        Probe(
+            f"{name}, forward", partial(_overwritten, number), lambda: _POINTS,
+            said="it writes into the array that it is given; compute a new one.",
+        ),
+        Probe(
+            f"{name}, derivative", partial(_derived, number, _POINTS), partial(_central, f, _POINTS),
+            at(_POINTS, derivative), said="it does not agree with a central difference.",
+        ),
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- b: criterion
+
+_LOGITS = np.array([[1.0, -0.5, 2.0], [0.3, 0.1, -1.2], [-2.0, 1.5, 0.4], [0.0, 3.0, 1.0]])
+_LABELS = np.eye(3)[[0, 2, 1, 0]]
+_HUGE = np.array([[1e4, 9.99e3, -1e4], [0.0, -1e4, 1e4]])
+_HUGE_LABELS = np.eye(3)[[1, 0]]
+_UNEVEN = np.array([[800.0, 799.0, 798.0], [1.0, 2.0, 0.5]])  # rows of very different size
+
+
+def _softmax(x, axis=1, most=None):
+    e = np.exp(x - (x.max(axis=1, keepdims=True) if most is None else most))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def _losses(x, y):
+    most = x.max(axis=1, keepdims=True)
+    return np.log(np.exp(x - most).sum(axis=1)) - (y * (x - most)).sum(axis=1)
+
+
+def _cross(o, y):
+    return -(y * np.log(o)).sum(axis=1)
+
+
+def _per_sample(change):
+    return lambda x, y: change(_losses(x, y))
+
+
+_UNDERFLOW = (
+    "the logarithm met a 0: a probability underflowed. Never form o to take its logarithm; write "
+    "log o_k = x_k - log Σ exp x_j with the largest logit taken out first."
+)
+_UNDERFLOW_SLIPS = (
+    *(
+        Slip(
+            f"a small number was added or a floor set inside the logarithm ({floor:g}), which caps the loss; write "
+            "log o_k = x_k - log Σ exp x_j with the largest logit taken out first.",
+            lambda floor=floor: _cross(np.maximum(_softmax(_HUGE), floor), _HUGE_LABELS),
+        )
+        for floor in (1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20)
+    ),
+    Slip(_UNDERFLOW, lambda: _cross(_softmax(_HUGE), _HUGE_LABELS)),
+    Slip(_UNDERFLOW, lambda: -np.log((_HUGE_LABELS * _softmax(_HUGE)).sum(axis=1))),
+)
+_LOSS_SLIPS = (
+    ("the losses were summed; forward gives one for each sample, and get_loss of the MLP adds them up.",
+     _per_sample(np.sum)),
+    ("the losses were averaged; forward gives one for each sample.", _per_sample(np.mean)),
+    ("the losses stand in a column; one number for each sample, shape (n,), is asked for.",
+     _per_sample(lambda losses: losses[:, None])),
+    ("the sign is turned: the logarithm of a probability is negative, the loss positive.", _per_sample(np.negative)),
+    ("the losses were divided by the number of classes; they are sums over the classes.",
+     lambda x, y: _losses(x, y) / x.shape[1]),
+    ("softmax was applied twice.", lambda x, y: _losses(_softmax(x), y)),
+    ("the logarithm is missing.", lambda x, y: -(y * _softmax(x)).sum(axis=1)),
+    ("softmax is missing: this is minus the right logit.", lambda x, y: -(y * x).sum(axis=1)),
+    ("softmax ran down the columns; each row is one sample, so it sums over axis 1.",
+     lambda x, y: _cross(_softmax(x, axis=0, most=0), y)),
+    ("softmax ran over the whole batch; each row is one sample, so it sums over axis 1.",
+     lambda x, y: _cross(np.exp(x) / np.exp(x).sum(), y)),
+    ("the terms with 1 - y belong to ten separate yes-or-no questions; here it is -Σ y log o.",
+     lambda x, y: _cross(_softmax(x), y) - ((1 - y) * np.log(1 - _softmax(x))).sum(axis=1)),
+    ("the logarithm is that of base 2; the natural one is meant.", _per_sample(lambda losses: losses / np.log(2))),
+    ("the logarithm is that of base 10; the natural one is meant.", _per_sample(lambda losses: losses / np.log(10))),
+    ("this is the squared error.", lambda x, y: ((_softmax(x) - y) ** 2).sum(axis=1)),
+    ("the entries were not summed over the classes.", lambda x, y: -y * np.log(_softmax(x))),
+)  # fmt: skip
+_GRADIENT_SLIPS = (
+    ("the sign is turned: it is o - y.", lambda o, y: y - o),
+    ("it is already divided by the batch size; o - y is asked for, and the MLP takes the mean.",
+     lambda o, y: (o - y) / len(y)),
+    ("the label is missing: it is o - y.", lambda o, y: o),
+    ("this is -y/o, the gradient at o; with softmax it becomes o - y.", lambda o, y: -y / o),
+    ("a factor o (1 - o) is too much: with cross-entropy it cancels.", lambda o, y: (o - y) * o * (1 - o)),
+    ("it was summed over the batch; each sample keeps its own row.", lambda o, y: (o - y).sum(axis=0)),
+    ("it was averaged over the batch; each sample keeps its own row.", lambda o, y: (o - y).mean(axis=0)),
+    ("it was divided by the number of classes.", lambda o, y: (o - y) / y.shape[1]),
+    ("only the entry of the right class is there; every logit has a slope.", lambda o, y: (o - y) * y),
+    ("the logits stand where the probabilities belong: it is softmax(x) - y.", lambda o, y: _LOGITS - y),
+)  # fmt: skip
+
+
+def _loss_of(x, y, criterion):
+    return np.array(_new(criterion)(x.copy(), y.copy()))
+
+
+def _gradient_of(x, y, criterion):
+    made = _new(criterion)
+    made(x[::-1].copy(), y.copy())
+    made(x.copy(), y.copy())
+    made.derivative()
+    return np.array(made.derivative())
+
+
+def _given_back(criterion):
+    x, y = _LOGITS.copy(), _LABELS.copy()
+    made = _new(criterion)
+    made(x, y)
+    made.derivative()
+    return np.concatenate([x, y])
+
+
+_CRITERION_PROBES = (
+    Probe("the loss", partial(_loss_of, _LOGITS, _LABELS), lambda: _losses(_LOGITS, _LABELS),
+          tuple(Slip(sentence, partial(make, _LOGITS, _LABELS)) for sentence, make in _LOSS_SLIPS)),
+    Probe("the loss of rows of very different size", partial(_loss_of, _UNEVEN, _HUGE_LABELS),
+          lambda: _losses(_UNEVEN, _HUGE_LABELS),
+          (
+              Slip("the largest logit of the whole batch was subtracted; take each row's own (axis=1, keepdims=True).",
+                   lambda: _cross(_softmax(_UNEVEN, most=_UNEVEN.max()), _HUGE_LABELS)),
+              Slip("the exponentials overflowed: subtract each row's largest logit before np.exp.",
+                   lambda: _cross(_softmax(_UNEVEN, most=0), _HUGE_LABELS)),
+          )),
+    Probe("the loss of logits of ±10,000", partial(_loss_of, _HUGE, _HUGE_LABELS),
+          lambda: _losses(_HUGE, _HUGE_LABELS), _UNDERFLOW_SLIPS),
+    Probe("the gradient", partial(_gradient_of, _LOGITS, _LABELS), lambda: _softmax(_LOGITS) - _LABELS,
+          tuple(Slip(sentence, lambda make=make: make(_softmax(_LOGITS), _LABELS))
+                for sentence, make in _GRADIENT_SLIPS)),
+    Probe("the gradient at logits of ±10,000", partial(_gradient_of, _HUGE, _HUGE_LABELS),
+          lambda: _softmax(_HUGE) - _HUGE_LABELS,
+          (Slip("the exponentials overflowed here, though not in the loss: use the same shifted logits.",
+                lambda: _softmax(_HUGE, most=0) - _HUGE_LABELS),)),
+    Probe("the criterion", _given_back, lambda: np.concatenate([_LOGITS, _LABELS]),
+          said="it writes into the logits or the labels that it is given; compute new arrays."),
+)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- c: first values
+
+_SHAPE = (400, 250)
+
+
+def _like(value, sample):
+    """Tell whether an array of weights looks drawn as `sample` was: same shape, mean, spread and tails."""
+    if value.shape != sample.shape or not np.all(np.isfinite(value)):
+        return False
+    if sample.ndim < 2:
+        return True
+    spread = sample.std()
+    near = abs(value.mean() - sample.mean()) <= 0.03 * spread and abs(value.std() - spread) <= 0.02 * spread
+    tails = [np.mean(np.abs(w - w.mean()) > 2 * w.std()) for w in (value, sample)]
+    return bool(near and abs(tails[0] - tails[1]) <= 0.007)
+
+
+def _drawn(make):
+    return lambda: make(np.random.default_rng(0))
+
+
+_WEIGHT_SLIPS = tuple(
+    Slip(sentence, _drawn(make))
+    for sentence, make in (
+        ("the shape is turned: d0 inputs are the rows, d1 neurons the columns.",
+         lambda rng: rng.standard_normal(_SHAPE[::-1])),
+        ("the numbers are uniform between 0 and 1 (np.random.rand); N(0, 1) is np.random.randn.",
+         lambda rng: rng.uniform(0, 1, _SHAPE)),
+        ("the numbers are uniform between -1 and 1; N(0, 1) is asked for.", lambda rng: rng.uniform(-1, 1, _SHAPE)),
+        ("the spread is 1, but the numbers are uniform; N(0, 1) is asked for.",
+         lambda rng: rng.uniform(-(3**0.5), 3**0.5, _SHAPE)),
+        ("this is N(0, 2/d0), the scaled init of He; a fine idea, but N(0, 1) is asked for.",
+         lambda rng: rng.standard_normal(_SHAPE) * (2 / _SHAPE[0]) ** 0.5),
+        ("this is N(0, 1/d0); N(0, 1) is asked for.", lambda rng: rng.standard_normal(_SHAPE) / _SHAPE[0] ** 0.5),
+        ("the numbers were multiplied by 0.01; N(0, 1) is asked for.",
+         lambda rng: rng.standard_normal(_SHAPE) * 0.01),
+        ("the numbers were multiplied by 0.1; N(0, 1) is asked for.", lambda rng: rng.standard_normal(_SHAPE) * 0.1),
+        ("the mean is 1; that of N(0, 1) is 0.", lambda rng: rng.normal(1, 1, _SHAPE)),
+        ("these are absolute values; half of the numbers of N(0, 1) are negative.",
+         lambda rng: np.abs(rng.standard_normal(_SHAPE))),
+        ("all weights are 0: then all neurons of a layer stay alike for ever.", lambda rng: np.zeros(_SHAPE)),
+        ("all weights are 1: then all neurons of a layer stay alike for ever.", lambda rng: np.ones(_SHAPE)),
+        ("one number for each neuron came back; each of its d0 inputs needs its own.",
+         lambda rng: rng.standard_normal(_SHAPE[1])),
+    )
+)  # fmt: skip
+_BIAS_SLIPS = (
+    Slip("the shape is (1, d); (d,) is asked for.", lambda: np.zeros((1, 7))),
+    Slip("the shape is (d, 1); (d,) is asked for.", lambda: np.zeros((7, 1))),
+    Slip("these are ones.", lambda: np.ones(7)),
+    Slip("the shape is (d, d); a layer has one bias for each neuron.", lambda: np.zeros((7, 7))),
+    Slip("one number came back; a layer has one bias for each neuron.", lambda: 0.0),
+)
+
+
+def _alike(value, right):
+    return value.shape == right.shape and bool(np.all(value == right))
+
+
+_INIT_PROBES = (
+    Probe("random_normal_weight_init", lambda weights, biases: weights(*_SHAPE),
+          _drawn(lambda rng: rng.standard_normal(_SHAPE)), _WEIGHT_SLIPS,
+          said="the numbers do not look like draws from N(0, 1), mean 0 and standard deviation 1.", same=_like),
+    Probe("random_normal_weight_init", lambda weights, biases: np.array_equal(weights(3, 4), weights(3, 4)),
+          lambda: False, said="two calls gave the same numbers: do not seed the generator inside the function."),
+    Probe("zeros_bias_init", lambda weights, biases: biases(7), lambda: np.zeros(7), _BIAS_SLIPS, same=_alike),
+)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- d: the network
+
+_RATE, _BATCH = 0.3, 5
+_SIZES, _SQUARE = (6, 5, 4, 3), (4, 4, 4, 4)
+
+
+def _example(sizes=_SIZES, batch=_BATCH, seed=1):
+    """Return the weights, biases, inputs and one-hot labels of a small case, always the same."""
+    rng = np.random.default_rng(seed)
+    W = [rng.normal(size=pair) for pair in zip(sizes[:-1], sizes[1:], strict=True)]
+    b = [rng.normal(size=d) for d in sizes[1:]]
+    return W, b, rng.normal(size=(batch, sizes[0])), np.eye(sizes[-1])[rng.integers(0, sizes[-1], batch)]
+
+
+def _build(pieces, sizes=_SIZES, full=False, **more):
+    """Return the reader's network with the example's weights; `full` gives the output layer an activation too."""
+    MLP, Sigmoid, criterion = pieces
+    W, b, _, _ = _example(sizes)
+    made = {"W": iter(W), "b": iter(b)}
+
+    def init(name, *shape):
+        array = next(made[name], np.empty(0))
+        return array if array.shape == shape else np.zeros(shape)
+
+    hiddens = list(sizes[1:-1])
+    return MLP(
+        sizes[0], sizes[-1], hiddens, [_new(Sigmoid) for _ in range(len(hiddens) + full)],
+        partial(init, "W"), partial(init, "b"), _new(criterion), _RATE, **more,
+    )  # fmt: skip
+
+
+def _forward(W, b, x, output=lambda z: z, hidden=_sigmoid, sign=1):
+    """Return the logits of the example's network, and the input of each layer."""
+    inputs = [x]
+    for i, (weights, bias) in enumerate(zip(W, b, strict=True)):
+        z = inputs[-1] @ weights + sign * bias
+        inputs.append(output(z) if i == len(W) - 1 else hidden(z))
+    return inputs[-1], inputs[:-1]
+
+
+def _backward(sizes=_SIZES, slope=_slope, back=lambda d, W: d @ W.T, product=lambda h, d: h.T @ d, W_factor=1.0,
+              b_factor=1.0, start=lambda o, y: o - y, late=False):  # fmt: skip
+    """Return the gradients of the example's mean loss in one row, with one line exchanged: the reader's slip."""
+    W, b, x, y = _example(sizes)
+    logits, inputs = _forward(W, b, x)
+    delta, dW, db = start(_softmax(logits), y) / len(x), [], []
+    for i in reversed(range(len(W))):
+        dW.insert(0, W_factor * product(inputs[i], delta))
+        db.insert(0, b_factor * delta.sum(axis=0))
+        if i:
+            delta = back(delta, W[i]) * slope(inputs[i])
+    return _row(dW + db)
+
+
+def _row(arrays):
+    return np.concatenate([np.ravel(a) for a in arrays])
+
+
+def _numeric(sizes=_SIZES, output=lambda z: z, step=1e-5):
+    """Return the same gradients by central differences of the mean loss, which know nothing of backpropagation."""
+    W, b, x, y = _example(sizes)
+    slopes = []
+    for parameter in W + b:
+        for place in np.ndindex(parameter.shape):
+            kept, values = parameter[place], []
+            for value in (kept + step, kept - step):
+                parameter[place] = value
+                values.append(_losses(_forward(W, b, x, output)[0], y).mean())
+            parameter[place] = kept
+            slopes.append((values[0] - values[1]) / (2 * step))
+    return np.array(slopes)
+
+
+def _gradients(network):
+    return _row([*network.dW, *network.db])
+
+
+def _parameters(network):
+    return _row([*network.W, *network.b])
+
+
+def _shapes(*pieces):
+    network = _build(pieces)
+    lists = [getattr(network, name) for name in ("W", "dW")]
+    return np.array([np.shape(a) for arrays in lists for a in arrays])
+
+
+def _logits(*pieces, full=False):
+    network = _build(pieces, full=full)
+    x = _example()[2]
+    network.forward(x[:2].copy())
+    return np.array(network(x.copy()))
+
+
+def _read(name, mode, *pieces):
+    """Return get_loss or get_error after a forward pass alone, as the template's loop reads them."""
+    network = _build(pieces)
+    getattr(network, mode)()
+    _, _, x, y = _example()
+    network.forward(x.copy())
+    return np.array(getattr(network, name)(y.copy()), dtype=float)
+
+
+def _backpropagated(*pieces, sizes=_SIZES, full=False, times=1):
+    network = _build(pieces, sizes, full)
+    _, _, x, y = _example(sizes)
+    network.train()
+    for _ in range(times):
+        network.forward(x.copy())
+        network.backward(y.copy())
+    return _gradients(network)
+
+
+def _moved(*pieces):
+    network = _build(pieces)
+    _, _, x, y = _example()
+    network.train()
+    network.forward(x.copy())
+    network.backward(y.copy())
+    places = [_parameters(network)]
+    for _ in range(2):
+        network.step()
+        places.append(_parameters(network))
+    return np.array(places[1:]) - places[0]
+
+
+def _zeroed(*pieces):
+    network = _build(pieces)
+    _, _, x, y = _example()
+    network.forward(x.copy())
+    network.backward(y.copy())
+    network.zero_grads()
+    return _gradients(network)
+
+
+def _modes(*pieces):
+    network = _build(pieces)
+    network.eval()
+    off = network.train_mode
+    network.train()
+    return [bool(off), bool(network.train_mode)]
+
+
+def _steps(update=lambda g: -_RATE * g, twice=None):
+    """Return how far the parameters are from the start after one step and after two with the same gradient."""
+    one = update(_backward())
+    return np.array([one, 2 * one if twice is None else twice(_backward())])
+
+
+def _only(weights):
+    count = _row(_example()[0]).size
+    return lambda g: -_RATE * np.where((np.arange(g.size) < count) == weights, g, 0)
+
+
+def _case_loss():
+    W, b, x, y = _example()
+    return _losses(_forward(W, b, x)[0], y)
+
+
+def _case_errors():
+    W, b, x, y = _example()
+    return int((_forward(W, b, x)[0].argmax(axis=1) != y.argmax(axis=1)).sum())
+
+
+def _case_logits(**change):
+    W, b, x, _ = _example()
+    return _forward(W, b, x, **change)[0]
+
+
+_FORWARD_SLIPS = (
+    Slip("the biases are not added: z = x W + b.", lambda: _case_logits(sign=0)),
+    Slip("the biases are subtracted: z = x W + b.", lambda: _case_logits(sign=-1)),
+    Slip("the hidden layers have no activation: f(x W + b).", lambda: _case_logits(hidden=lambda z: z)),
+    Slip("the output layer passed through an activation; with len(hiddens) activations it has none.",
+         lambda: _case_logits(output=_sigmoid)),
+    Slip("forward returned probabilities; softmax belongs to the criterion, forward returns the logits.",
+         lambda: _softmax(_case_logits())),
+)  # fmt: skip
+_GET_LOSS_SLIPS = (
+    Slip("it is the mean over the batch; the template divides by the number of samples itself, so give the sum.",
+         lambda: _case_loss().mean()),
+    Slip("it is one loss for each sample; give their sum.", _case_loss),
+    Slip("the sign is turned.", lambda: -_case_loss().sum()),
+    Slip("softmax was applied before the criterion, which applies it too.",
+         lambda: _losses(_softmax(_case_logits()), _example()[3]).sum()),
+    Slip("the losses were divided by the number of classes.", lambda: _case_loss().sum() / _SIZES[-1]),
+)  # fmt: skip
+_GET_ERROR_SLIPS = (
+    Slip("it is a rate; the template divides by the number of samples itself, so give the count.",
+         lambda: _case_errors() / _BATCH),
+    Slip("it counts the right predictions; count the wrong ones.", lambda: _BATCH - _case_errors()),
+    Slip("it is a percentage; give the count.", lambda: 100 * _case_errors() / _BATCH),
+    Slip("it is the share of right predictions; count the wrong ones.", lambda: 1 - _case_errors() / _BATCH),
+    Slip("predictions were compared entry by entry, over all classes; compare the positions of the largest (argmax).",
+         lambda: (_case_logits() != _example()[3]).sum()),
+    Slip("the largest entry was looked for down the columns; argmax needs axis=1.",
+         lambda: (_case_logits().argmax(axis=0) != _example()[3].argmax(axis=0)).sum()),
+)  # fmt: skip
+
+
+def _slips_of_backward(sizes):
+    n, k = _BATCH, sizes[-1]
+
+    def made(sentence, **change):
+        return Slip(sentence, partial(_backward, sizes, **change))
+
+    common = (
+        made("it is the sum over the batch; divide by the number of samples.", W_factor=n, b_factor=n),
+        made("it is divided by the batch size twice.", W_factor=1 / n, b_factor=1 / n),
+        made("it is the sum over the batch, divided by the number of classes.", W_factor=n / k, b_factor=n / k),
+        made("the weights' are means, the biases' are sums: divide both by the batch size.", b_factor=n),
+        made("the biases' are means, the weights' are sums: divide both by the batch size.", W_factor=n),
+        made("the biases' are divided by the batch size twice: delta already is the mean's, so sum it.",
+             b_factor=1 / n),
+        made("the sign is turned: begin with o - y, and let step subtract.", start=lambda o, y: y - o),
+        made("the activation's derivative is missing on the way back.", slope=np.ones_like),
+        made("the factor 1 - σ is missing in the activation's derivative.", slope=lambda s: s),
+        made("the factor σ is missing in the activation's derivative.", slope=lambda s: 1 - s),
+        made("the activation's derivative was taken at its output; use the stored state.",
+             slope=lambda s: _slope(_sigmoid(s))),
+        made("the label is missing: begin with o - y.", start=lambda o, y: o),
+    )  # fmt: skip
+    if sizes == _SIZES:
+        return common
+    return (
+        *common,
+        made("a transpose is missing: a gradient goes back through W.T.", back=lambda d, W: d @ W),
+        made("dW is transposed: it is inputs.T @ delta, with the shape of W.", product=lambda h, d: d.T @ h),
+    )
+
+
+_STEP_SLIPS = (
+    Slip("the sign is turned: descent subtracts lr times the gradient.", lambda: _steps(lambda g: _RATE * g)),
+    Slip("the learning rate is missing.", lambda: _steps(lambda g: -g)),
+    Slip("it divides by the batch size once more; the gradients already are means.",
+         lambda: _steps(lambda g: -_RATE * g / _BATCH)),
+    Slip("it multiplies by the batch size; the gradients are means.", lambda: _steps(lambda g: -_RATE * g * _BATCH)),
+    Slip("the biases did not move.", lambda: _steps(_only(True))),
+    Slip("the weights did not move.", lambda: _steps(_only(False))),
+    Slip("nothing moved: W = W - lr * dW in a loop gives a name to a new array; write self.W[i] -= ...",
+         lambda: _steps(np.zeros_like)),
+    *(
+        Slip(f"momentum {m} is at work; without being asked for it is 0.",
+             lambda m=m: _steps(twice=lambda g: -(2 + m) * _RATE * g))
+        for m in (0.9, 0.5, 0.8, 0.95, 0.99)
+    ),
+    *(
+        Slip(f"momentum {m} is at work; without being asked for it is 0.",
+             lambda m=m: _steps(lambda g: -_RATE * (1 - m) * g, lambda g: -_RATE * (1 - m) * (2 + m) * g))
+        for m in (0.9, 0.5, 0.8, 0.95, 0.99)
+    ),
+    Slip("the second step is longer than the first: gradients are added up instead of used.",
+         lambda: _steps(twice=lambda g: -3 * _RATE * g)),
+)  # fmt: skip
+
+
+def _without_momentum_or(value, right):
+    """Compare two momentum walks; a constructor without the keyword gives an empty array, which is as right."""
+    return value.size == 0 or any(_same(value, walk) for walk in (right, *_fair_walks()))
+
+
+_M = 0.9
+
+
+def _fair_walks():
+    """The walks of the averages v = m v + (1 - m) g, begun at 0 or at the first gradient: as good as heavy ball."""
+    return [_walk(lambda v, g: _M * v + (1 - _M) * g), _walk(lambda v, g: _M * v + (1 - _M) * g, begin=1.0)]
+
+
+def _momentum_gradients():
+    g = _backward()
+    return g, g[::-1]
+
+
+def _walk(velocity, begin=0.0, move=lambda p, v: -_RATE * v):
+    """Return the places after one and two steps, counted from the start, with gradients that differ."""
+    place, places = np.zeros_like(_backward()), []
+    v = begin * _momentum_gradients()[0]
+    for g in _momentum_gradients():
+        v = velocity(v, g)
+        place = place + move(place, v)
+        places.append(place)
+    return np.array(places)
+
+
+def _with_momentum(*pieces):
+    """Set two different gradients by hand and step after each: what remains is the update rule alone."""
+    try:
+        network = _build(pieces, momentum=_M)
+    except TypeError:  # the template knows no momentum
+        return np.empty(0)
+    network.train()
+    _, _, x, y = _example()
+    network.forward(x.copy())
+    network.backward(y.copy())
+    start, places = _parameters(network), []
+    for gradient in _momentum_gradients():
+        _assign(network, gradient)
+        network.step()
+        places.append(_parameters(network) - start)
+    return np.array(places)
+
+
+def _assign(network, gradient):
+    at = 0
+    for arrays in (network.dW, network.db):
+        for i in range(len(arrays)):
+            size = np.size(arrays[i])
+            arrays[i] = gradient[at : at + size].reshape(np.shape(arrays[i])).copy()
+            at += size
+
+
+_MOMENTUM_SLIPS = (
+    Slip("momentum has no effect: keep a velocity for each W and b from step to step.", lambda: _walk(lambda v, g: g)),
+    Slip("the learning rate enters twice, in the velocity and in the step.",
+         lambda: _walk(lambda v, g: _M * v + _RATE * g)),
+    Slip("the velocity was added; descent subtracts it.",
+         lambda: _walk(lambda v, g: _M * v + g, move=lambda p, v: _RATE * v)),
+    Slip("the old velocity enters with the wrong sign: v = m v + g.", lambda: _walk(lambda v, g: -_M * v + g)),
+    Slip("m and 1 - m have changed places: v = m v + (1 - m) g.", lambda: _walk(lambda v, g: (1 - _M) * v + _M * g)),
+    Slip("the old velocity is used for the step, the new one only in the next.",
+         lambda: np.array([np.zeros_like(_backward()), -_RATE * _backward()])),
+    Slip("the velocity is not damped: v = m v + g, not v + g.", lambda: _walk(lambda v, g: v + g)),
+)  # fmt: skip
+
+_NETWORK_PROBES = (
+    Probe("the shape of each W, then of each dW,", _shapes,
+          lambda: 2 * list(zip(_SIZES[:-1], _SIZES[1:], strict=True)),
+          (Slip("they are turned: W[i] is (nn_dim[i], nn_dim[i+1]).",
+                lambda: 2 * list(zip(_SIZES[1:], _SIZES[:-1], strict=True))),),
+          said="W[i] and dW[i] are (nn_dim[i], nn_dim[i+1])."),
+    Probe("forward", _logits, _case_logits, _FORWARD_SLIPS),
+    Probe("forward, with an activation for the output layer too", partial(_logits, full=True),
+          lambda: _case_logits(output=_sigmoid),
+          (Slip("the last activation was ignored; where len(hiddens) + 1 are given, the output layer has one.",
+                _case_logits),)),
+    *(
+        probe
+        for mode in ("train", "eval")
+        for probe in (
+            Probe(f"get_loss in {mode} mode, without backward", partial(_read, "get_loss", mode),
+                  lambda: _case_loss().sum(), _GET_LOSS_SLIPS),
+            Probe(f"get_error in {mode} mode, without backward", partial(_read, "get_error", mode), _case_errors,
+                  _GET_ERROR_SLIPS),
+        )
+    ),
+    Probe("the gradient, all layers of one size", partial(_backpropagated, sizes=_SQUARE), partial(_numeric, _SQUARE),
+          _slips_of_backward(_SQUARE), said="it does not agree with central differences of the mean loss."),
+    Probe("the gradient", _backpropagated, _numeric, _slips_of_backward(_SIZES),
+          said="it does not agree with central differences of the mean loss."),
+    Probe("the gradient with an activation for the output layer too", partial(_backpropagated, full=True),
+          partial(_numeric, output=_sigmoid), said="the path also leads through the output's activation."),
+    Probe("the gradient, asked for twice", partial(_backpropagated, times=2), _numeric,
+          (Slip("it is added to the old one; the template never calls zero_grads, so backward must assign.",
+                lambda: 2 * _numeric()),)),
+    Probe("zero_grads", _zeroed, lambda: np.zeros_like(_numeric()), said="it does not set every dW and db to 0."),
+    Probe("step", _moved, _steps, _STEP_SLIPS, said="it is not W - lr * dW and b - lr * db."),
+    Probe("step with momentum=0.9", _with_momentum, lambda: _walk(lambda v, g: _M * v + g), _MOMENTUM_SLIPS,
+          same=_without_momentum_or, said="it is not v = m v + g, then W - lr * v."),
+    Probe("train_mode after eval() and after train()", _modes, lambda: [False, True], said="it is not False and True."),
+)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- e: the error
+
+_BANDS = ((0.05, 10), (0.10, 5), (0.20, 3))
+
+
+@dataclass(frozen=True)
+class ErrorQuestion(Question):
+    """A question answered by a test error rate, which is believed, or by a trained network, which is measured."""
+
+    def judge(self, *given) -> Verdict:
+        """Return the verdict with the points of the grade band; never raises on what a reader can pass."""
+        if not given or given[0] is ...:
+            return self._unanswered()
+        if len(given) != 1:
+            return self._verdict("unreadable", f"give one thing, the error rate or the network; {len(given)} given.")
+        if hasattr(given[0], "forward") and not isinstance(given[0], type):
+            return self._measure(given[0])
+        array, trouble = read_number(given[0])
+        if trouble or array.size != 1:
+            return self._verdict("unreadable", f"the error rate {trouble or 'is one number, such as 0.03.'}")
+        rate = float(array.reshape(()))
+        for slip in self.slips:
+            if slip.make(rate):
+                return self._verdict("wrong", slip.sentence)
+        return self._band(rate, "your number")
+
+    def _band(self, rate, source):
+        earned = next((points for limit, points in _BANDS if rate < limit), 0)
+        extra = f", {earned - self.points:g} of them extra" if earned > self.points else ""
+        status = "right" if earned >= self.points else "wrong"
+        onward = {10: "", 5: " Below 5 % earns 10.", 3: " Below 10 % earns 5.", 0: " Below 20 % earns 3."}[earned]
+        sentence = f"{100 * rate:.2f} % test error ({source}) earns {earned} points{extra}.{onward}"
+        return self._verdict(status, sentence, earned)
+
+    def _measure(self, network):
+        data = datasets.mnist()
+        if data.is_stand_in:
+            return self._verdict("unreadable", f"only MNIST counts, and here is a {data.name}; run make data.")
+        x = data.test_images.reshape(len(data.test_images), -1) / 255
+        predicted, error = _attempt(lambda: [self._predict(network, x[i : i + 1000]) for i in range(0, len(x), 1000)])
+        if error:
+            return self._verdict("wrong", " ".join(f"forward on (1000, 784) test pixels {error}".split()))
+        if predicted is ...:
+            return self._unanswered()
+        logits = np.concatenate(predicted)
+        if not np.all(np.isfinite(logits)):
+            return self._verdict("wrong", "the logits hold NaN: training diverged; try a smaller learning rate.")
+        found = logits.argmax(axis=1)
+        if len(set(found.tolist())) == 1:
+            said = f"the network says {found[0]} to every picture: it diverged, its units died, or it is untrained."
+            return self._verdict("wrong", said)
+        rate = float(np.mean(found != data.test_labels))
+        if rate > 0.8:
+            said = f"{100 * rate:.1f} % of the test pictures are misread, as by guessing: is the network trained, "
+            return self._verdict("wrong", said + "and were its pixels divided by 255, its rows shuffled with labels?")
+        return self._band(rate, f"measured on {len(x):,} pictures")
+
+    @staticmethod
+    def _predict(network, x):
+        if hasattr(network, "eval"):
+            network.eval()
+        logits = network.forward(x)
+        logits = np.asarray(logits.detach() if hasattr(logits, "detach") else logits, dtype=float)
+        if logits.shape != (len(x), 10):
+            raise ValueError(f"logits of shape {logits.shape} came back, (1000, 10) are asked for")
+        return logits
+
+
+_ERROR_SLIPS = (
+    Slip("a rate cannot be negative.", lambda rate: rate < 0),
+    Slip("this looks like a count of wrong pictures; divide it by their number, 10,000.", lambda rate: rate > 100),
+    Slip("this looks like a percentage; divide it by 100.", lambda rate: 1 < rate <= 100),
+    Slip("guessing errs on 90 %; if this is the accuracy, the error rate is 1 minus it.", lambda rate: rate > 0.92),
+    Slip("not one of 10,000 pictures misread? No network does that: was it trained on the test images, or was this "
+         "the training error?", lambda rate: rate == 0),
+    Slip("an error rate below 0.1 % on the test images is beyond all that was ever published; if this is a "
+         "percentage, divide by 100, and check which images it was measured on.", lambda rate: 0 < rate < 0.001),
+)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- the questions
+
+
+def _our(*names):
+    """Return a function that gives the source of our own pieces: the worked answer."""
+
+    def source():
+        import inspect
+
+        from helpers.core import mlp
+
+        return "\n\n".join(inspect.getsource(getattr(mlp, name)).rstrip() for name in names)
+
+    return source
+
+
+def _slips_of(probes):
+    return tuple(slip for probe in probes for slip in probe.slips)
+
+
+_A = tuple(probe for number, name in enumerate(_ACTIVATIONS) for probe in _activation_probes(number, name))
+QUESTIONS = {
+    question.id: question
+    for question in (
+        PieceQuestion(
+            id="P1a", points=3, parts=tuple(_ACTIVATIONS), probes=_A, slips=_slips_of(_A),
+            expected=_our("Sigmoid", "Tanh", "ReLU"),
+            hints=(
+                "forward(x) returns f(x) and keeps in self.state what derivative() will need.",
+                "Keep the output: σ′ = σ (1 - σ) and tanh′ = 1 - tanh², each in terms of it.",
+                "np.maximum(x, 0) compares entry by entry; the slope of ReLU is (state > 0).",
+            ),
+        ),
+        PieceQuestion(
+            id="P1b", points=5, parts=("SoftmaxCrossEntropy",), probes=_CRITERION_PROBES,
+            slips=_slips_of(_CRITERION_PROBES), expected=_our("SoftmaxCrossEntropy"),
+            hints=(
+                "One loss for each row: -Σ y log o over axis 1, shape (n,). Keep what derivative() needs.",
+                "log o_k = x_k - log Σ exp x_j. Subtract the row's largest logit (axis=1, keepdims=True) from x first.",
+                "Notebook 03 derives the gradient: o - y, one row a sample, not yet divided by anything.",
+            ),
+        ),
+        PieceQuestion(
+            id="P1c", points=2, parts=("random_normal_weight_init", "zeros_bias_init"), probes=_INIT_PROBES,
+            slips=_slips_of(_INIT_PROBES), expected=_our("random_normal_weight_init", "zeros_bias_init"),
+            hints=(
+                "N(0, 1) has mean 0 and standard deviation 1; np.random.randn draws from it.",
+                "Weights are (d0, d1), inputs by neurons; biases are (d,).",
+            ),
+        ),
+        PieceQuestion(
+            id="P1d", points=10, parts=("MLP", "Sigmoid", "SoftmaxCrossEntropy"), probes=_NETWORK_PROBES,
+            slips=_slips_of(_NETWORK_PROBES), expected=_our("MLP"),
+            hints=(
+                "forward keeps the input of each layer; nothing else is needed on the way back but the activations.",
+                "delta begins as (o - y) / n. Layer by layer from the last: times the activation's derivative, then "
+                "dW = inputs.T @ delta and db = delta.sum(axis=0), then delta @ W.T.",
+                "The template's loop divides by the number of samples and never calls zero_grads: get_loss is a sum, "
+                "get_error a count, backward assigns.",
+            ),
+        ),
+        ErrorQuestion(
+            id="P1e", points=5, parts=("error rate or network",), expected=_our("get_training_stats"),
+            slips=_ERROR_SLIPS,
+            hints=(
+                "Give the rate, such as 0.03, or the trained network itself, which is then measured.",
+                "Stuck above 10 %? With N(0, 1) weights one hidden layer of sigmoids and a learning rate near 1 work; "
+                "with ReLU, scale the weights and use 0.1.",
+                "Momentum 0.9 and a learning rate that falls to zero bring two hidden layers below 2 %.",
+            ),
+        ),
+    )
+}  # fmt: skip
