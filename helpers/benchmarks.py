@@ -1,7 +1,8 @@
 """Measure speed side by side, alternating, in one process: `python -m helpers.benchmarks [section ...] [--quick]`.
 
 Sections: `mlp` trains the network of Programming 1 in numpy (helpers/core/mlp.py) and in PyTorch, eager and compiled.
-Every number is a median over rounds with its spread; a ratio above 1 means that numpy is faster.
+There a ratio above 1 means that numpy is faster. `cnn` trains the network of Programming 2 at each image size and
+holds its speed against that of a plain matrix product in the same minute. Numbers are medians with their spread.
 """
 
 import argparse
@@ -158,7 +159,37 @@ def mlp(quick=False):
             print(f"  {name:16}{spread(values, 3):>24}{spread(ratios):>24}")
 
 
-SECTIONS = {"mlp": mlp}
+def cnn(quick=False):
+    """Print the seconds per epoch of the preset `fast` at each image size, and its speed against a matrix product's."""
+    import torch
+
+    from helpers import p2
+    from helpers.core import training
+
+    rounds, steps = (3, 2) if quick else (8, 6)
+    device = training.choose_device()
+    precision, reason = training.choose_precision(device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    batch_size = p2.FAST["batch_size"]
+    images = torch.randint(0, 256, (steps * batch_size, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 10, (len(images),))
+    print(f"\nPreset fast on {device}, {torch.get_num_threads()} threads, {reason}; torch {torch.__version__}; "
+          f"{rounds} rounds of {steps} steps, one epoch = 50,000 images.")  # fmt: skip
+    print(f"  {'size':8}{'seconds per epoch':>24}{'GFLOP/s':>24}{'of matrix product':>24}")
+    for size in sorted(set(p2.FAST["sizes"])):
+        settings = p2.configuration_from("fast", [f"sizes=[{size}]"], epochs=rounds + 1)
+        run = training.Training(settings, images, labels, device=device, precision=precision)
+        run.run_epoch()  # warm-up
+        entries, parts = [], []
+        for _ in range(rounds):
+            entries.append(run.run_epoch())
+            parts.append(entries[-1]["gflops"] / training.matrix_peak(device, dtype))
+        seconds = [50_000 * entry["seconds"] / entry["images"] for entry in entries]
+        speeds = [entry["gflops"] for entry in entries]
+        print(f"  {size:<8}{spread(seconds, 1):>24}{spread(speeds, 0):>24}{spread(parts):>24}")
+
+
+SECTIONS = {"mlp": mlp, "cnn": cnn}
 
 
 def main(arguments=None):

@@ -274,7 +274,7 @@ def refusal(arguments, capsys):
         (["--set", "speed=2"], "no setting 'speed'"),
         (["--set", "widths=wide"], "write --set widths="),
         (["--set", "keep=[]"], "gives no value like"),
-        (["--set", "sizes=[16]"], "sizes is [16]; choose from 20 to 32"),
+        (["--set", "sizes=[15]"], "sizes is [15]; choose from 16 to 32"),
         (["--set", "flip=1"], "gives no value like true"),
         (["--resume"], "There is no file"),
         (["--evaluate", "none.pkl"], "There is no file none.pkl"),

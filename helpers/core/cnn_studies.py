@@ -101,8 +101,8 @@ def load_shipped(folder):
 def gradient_check(images, labels, step=1e-5):
     """Return the relative error of a small network's gradient along a random direction, in double precision.
 
-    The directional derivative of automatic differentiation against a central difference of width 2 `step` in all weights at
-    once. `images` uint8 (n, 3, 32, 32), `labels` (n,).
+    The directional derivative of automatic differentiation is held against a central difference of width 2 `step` in
+    all weights at once. `images` uint8 (n, 3, 32, 32), `labels` (n,).
     """
     generator = torch.Generator().manual_seed(0)
     network = cnn.CNN((4, 6, 8))
