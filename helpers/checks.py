@@ -47,6 +47,7 @@ class Question:
     hints: Sequence[str] = ()
     decimals: int = 4
     also: Sequence[Slip] = ()  # further readings of the question that count as right, with a word about each
+    answer: str = ""  # how one gets there, in a sentence or two
 
     def judge(self, *given) -> Verdict:
         """Return the verdict on the reader's values; never raises on what a reader can type."""
@@ -76,6 +77,11 @@ class Question:
                 return self._verdict("wrong", " Or: ".join(dict.fromkeys(betrayed)))
             return self._verdict("right", "right.", self.points)
         return self._explain(values, expected, made)
+
+    def worked(self) -> str:
+        """Return the worked answer: how one gets there, then the expected values, computed now."""
+        values = [f"{name} = {_shown(v, self.decimals)}" for name, v in zip(self.parts, self.expected(), strict=True)]
+        return "\n".join([self.answer, *values] if self.answer else values)
 
     def _explain(self, values, expected, made):
         near = self._tolerance(self.decimals)
@@ -161,6 +167,10 @@ class FunctionQuestion(Question):
                 return self._verdict("wrong", f"the shape should be {right.shape}, yours is {value.shape}.")
         return self._verdict("wrong", f'the shape is right, the values are not; hint("{self.id}") helps.')
 
+    def worked(self) -> str:
+        """Return the worked answer, which for a function is its text alone."""
+        return self.answer
+
     def _same(self, value, right):
         if right is None or value.shape != np.shape(right):
             return False
@@ -222,6 +232,15 @@ def _decimals_of(values, most=10):
         if np.all(np.abs(flat - np.round(flat, decimals)) < 1e-12):
             return decimals
     return most
+
+
+def _shown(value, decimals):
+    if isinstance(value, bool) or np.asarray(value).dtype == bool:
+        return str(bool(value))
+    array = np.round(np.asarray(value, dtype=float), decimals + 2) + 0.0  # + 0.0 turns a rounded -0 into 0
+    if array.shape == ():
+        return f"{array:.{decimals + 2}f}".rstrip("0").rstrip(".")
+    return ("\n" if array.ndim > 1 else "") + str(array.astype(int) if np.all(array == np.round(array)) else array)
 
 
 def _unanswered(given):

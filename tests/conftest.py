@@ -1,9 +1,12 @@
+import os
 import warnings
 
 import pytest
 
 from helpers import datasets
 from helpers.explore.explorer import Explorer
+
+os.environ["WORKBOOK_PROGRESS"] = ""  # tests, and the kernels they start, leave a reader's progress alone
 
 
 @pytest.fixture(autouse=True)

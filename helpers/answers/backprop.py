@@ -72,6 +72,8 @@ QUESTIONS = {
     for question in (
         GradientQuestion(
             id="3a", points=5, parts=("dE_df2",), expected=_softmax_gradient, takes=2,
+            answer="∂E/∂o_k = -y_k/o_k and ∂o_k/∂f2_j = o_k ([k = j] - o_j). Multiplied and summed over k, the o_k "
+            "cancel: ∂E/∂f2 = o Σy - y, and a one-hot label adds up to 1.\n    return o - y",
             hints=(
                 "Two steps: E depends on o through the logarithms, and every o_k depends on every entry of f2.",
                 "∂E/∂o_k = -y_k/o_k, and ∂o_k/∂f2_j = o_k (1[k = j] - o_j). Sum their products over k.",
@@ -104,6 +106,8 @@ QUESTIONS = {
         ),
         GradientQuestion(
             id="3b", points=5, parts=("dE_dx",), expected=_input_gradient, takes=5,
+            answer="From ∂E/∂f2 = o - y back through W2, entry by entry through the sigmoid, then through W1.\n"
+            "    return ((o - y) @ W2.T * a * (1 - a)) @ W1.T",
             hints=(
                 "Walk backwards: from f2 through W2 to a, through the sigmoid to f1, through W1 to x.",
                 "f2 = a W2 + b2 is linear in a, so ∂E/∂a = ∂E/∂f2 · W2ᵀ: (1×K)(K×M) = 1×M.",

@@ -27,6 +27,7 @@ def _without_last(kernel):
 
 _4A = Question(
     id="4a", points=4, parts=("padding", "F′"), expected=lambda: (1, _mapped()),
+    answer="(4 + 2p - 3)/1 + 1 = 4 gives p = 1; then each cell is the sum of window times filter, as printed:",
     slips=(
         Slip(
             "these are the numbers of true convolution, which turns the kernel by 180° first. Deep learning, and the "
@@ -99,6 +100,7 @@ def _size_sentence(stride):
 
 _4B = Question(
     id="4b", points=4, parts=("possible", "stride"), expected=lambda: (False, float(_STRIDE)),
+    answer="(4 + 2 - 2)/s + 1 = 4 gives 4/s = 3, and a window cannot move by a fraction of a cell:",
     slips=(
         Slip(
             "the stride does solve the equation, but can a window move by a fraction of a cell?",
@@ -126,6 +128,7 @@ _4B = Question(
 
 _4C = Question(
     id="4c", points=4, parts=("pooled",), expected=lambda: (core.average_pool(_mapped()),),
+    answer="the mean of each of the four blocks of 2 by 2 cells:",
     slips=(
         Slip("F itself is pooled; the question asks for F′, the output of 4a.", lambda: (core.average_pool(F),)),
         Slip("these are the maxima; average pooling takes the mean of the four cells.",
@@ -160,6 +163,7 @@ _MEAN = core.averaging_kernel(2)
 
 _4D = Question(
     id="4d", points=4, parts=("kernel", "stride", "padding"), expected=lambda: (_MEAN, 2, 0),
+    answer="four equal weights that add up to 1, moved from block to block:",
     slips=(
         Slip("a filter of ones adds the four cells up; what turns a sum into a mean?", lambda: (4 * _MEAN, 2, 0)),
         Slip("the weights add up to 2; those of a mean add up to 1.", lambda: (2 * _MEAN, 2, 0)),

@@ -98,6 +98,16 @@ _SIDE = (
 )
 
 
+_DESCENT = (
+    "GELU'(x) = σ(1.702 x) + 1.702 x σ(1.702 x) (1 - σ(1.702 x)), and three times x ← x - η GELU'(x) with a gradient "
+    "taken anew, from x0 = {x0:g} with η = {step:g}."
+)
+
+
+def _way(x0, step):
+    return _DESCENT.format(x0=x0, step=step)
+
+
 def _far(**changes):
     return _walk(x0=given.START_FAR, **changes)
 
@@ -107,14 +117,18 @@ QUESTIONS = {
     for question in (
         Question(
             id="1a", points=3, parts=_PARTS, expected=_walk, hints=_HINTS,
+            answer=_way(given.START_NEAR, given.SMALL_STEP),
             slips=_slips(given.START_NEAR, given.SMALL_STEP, given.LARGE_STEP),
         ),
         Question(
             id="1b", points=3, parts=_PARTS, expected=lambda: _walk(step=given.LARGE_STEP), hints=_HINTS,
+            answer=_way(given.START_NEAR, given.LARGE_STEP)
+            + " Ten times the step is not ten times the progress: the slope falls on the way down.",
             slips=_slips(given.START_NEAR, given.LARGE_STEP, given.SMALL_STEP),
         ),
         Question(
             id="1c GD", points=3, parts=_PARTS, expected=_far, hints=_HINTS,
+            answer=_way(given.START_FAR, given.SMALL_STEP),
             slips=(
                 *_slips(given.START_FAR, given.SMALL_STEP, given.LARGE_STEP),
                 Slip("these values belong to momentum; plain gradient descent is asked for here.", _average),
@@ -123,6 +137,8 @@ QUESTIONS = {
         ),
         Question(
             id="1c momentum", points=3, parts=_PARTS, expected=_average, also=_SIDE,
+            answer="v0 = GELU'(-3), then three times v ← 0.9 v + 0.1 GELU'(x) and x ← x - 0.1 v. Momentum lags behind "
+            "descent, from the fifth decimal on: the slope grows on the way, and an average of old slopes is smaller.",
             hints=(
                 "v0 is the gradient at x0 = -3, and the first average is β v0 + (1-β) ∇f(x0): what does that give?",
                 "v1 = v0, so x1 is that of gradient descent. Then v2 = 0.9 v1 + 0.1 GELU'(x1) and x2 = x1 - η v2.",

@@ -207,9 +207,16 @@ _STRIP_HINTS = (
 )
 
 
+_WAYS = {
+    1: "one neuron, z = weights · inputs + bias, with the change of sign half-way between the rows to tell apart:",
+    2: "no line cuts out a diagonal strip, so two hidden neurons do, a soft OR and a soft AND (columns of W1):",
+}
+
+
 def _gate(gate, points, parts=_ONE, hints=_SINGLE_HINTS, slips=(_BIAS, _HALF, _BIPOLAR)):
     return GateQuestion(
-        id=f"2 {gate}", points=points, parts=parts, expected=lambda: _ours(gate), slips=slips, hints=hints, gate=gate
+        id=f"2 {gate}", points=points, parts=parts, expected=lambda: _ours(gate), slips=slips, hints=hints, gate=gate,
+        answer=_WAYS[len(gates.smallest_network(gate).layers)],
     )  # fmt: skip
 
 
@@ -231,6 +238,7 @@ QUESTIONS = {
     for question in (
         Question(
             id="2 printed", points=0, parts=("classes",), expected=_printed, decimals=0,
+            answer="z = -A - 0.5 is below 0 for both inputs:",
             slips=(
                 Slip(
                     "class 1 twice comes from asking whether σ(z) is ≥ 0; it always is. The threshold is for z itself.",

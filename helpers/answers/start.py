@@ -9,6 +9,7 @@ QUESTIONS = {
         id="0",
         points=0,
         parts=("σ(0)",),
+        answer="1 / (1 + e⁰) = 1 / 2:",
         expected=lambda: (1 / (1 + np.exp(0.0)),),
         slips=(
             Slip("e⁰ is 1, not 0, so the denominator is 2.", lambda: (1.0,)),
