@@ -10,11 +10,32 @@ import numpy as np
 from helpers.core import mlp as p1
 from helpers.core.backprop import central_difference, difference_resolution, relative_error
 
+ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "p1"
 ACTIVATIONS = {"sigmoid": p1.Sigmoid, "tanh": p1.Tanh, "ReLU": p1.ReLU, "identity": p1.Identity}
 INITS = {"N(0, 1)": p1.random_normal_weight_init, "scaled": p1.scaled_normal_weight_init}
 
 LEARNING_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 MOMENTA = (0.0, 0.5, 0.8, 0.9, 0.95)
+
+# One knob at a time, away from a common setting: what the reader sees, and the settings of `short_run`.
+COMMON = {"lr": 0.1, "momentum": 0.9}
+VARIANTS = (
+    ("the common setting: ReLU, 784-32-10, scaled init, rate 0.1, momentum 0.9, batch 50", {}),
+    ("8 hidden neurons", {"hiddens": (8,)}),
+    ("128 hidden neurons", {"hiddens": (128,)}),
+    ("two hidden layers of 32", {"hiddens": (32, 32)}),
+    ("sigmoid", {"activation": "sigmoid"}),
+    ("tanh", {"activation": "tanh"}),
+    ("weights N(0, 1)", {"init": "N(0, 1)"}),
+    ("weights N(0, 1), sigmoid", {"init": "N(0, 1)", "activation": "sigmoid"}),
+    ("weights N(0, 1), sigmoid, rate 1", {"init": "N(0, 1)", "activation": "sigmoid", "lr": 1.0}),
+    ("no momentum", {"momentum": 0.0}),
+    ("rate 0.01", {"lr": 0.01}),
+    ("rate 1", {"lr": 1.0}),
+    ("batch 10", {"batch_size": 10}),
+    ("batch 250", {"batch_size": 250}),
+    ("30 epochs", {"epochs": 30}),
+)
 
 
 def build(hiddens, activation="ReLU", init="scaled", lr=0.1, momentum=0.0, seed=0, dtype=np.float64, inputs=784):
@@ -128,12 +149,14 @@ class Run:
     diverged: bool
 
 
-def short_run(train, validation, lr, momentum, hiddens=(32,), epochs=10, batch_size=50, seed=0):
+def short_run(
+    train, validation, lr, momentum, hiddens=(32,), epochs=10, batch_size=50, seed=0, activation="ReLU", init="scaled"
+):  # fmt: skip
     """Train a small network on the few samples `train` = (x, y) and return what happened, step by step.
 
     float64 throughout, so that the same numbers come out on every processor as far as they are printed.
     """
-    network, rng = build(hiddens, lr=lr, momentum=momentum, seed=seed, inputs=train[0].shape[1])
+    network, rng = build(hiddens, activation, init, lr, momentum, seed, inputs=train[0].shape[1])
     (x, y), losses = train, []
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(epochs):
@@ -156,6 +179,18 @@ def knob_grid(train, validation, **settings):
     return {(lr, m): short_run(train, validation, lr, m, **settings) for m in MOMENTA for lr in LEARNING_RATES}
 
 
+def shipped(folder=ARTIFACTS):
+    """Return the shipped network, in float64, and the record of every training behind it.
+
+    float64 makes the count of its mistakes the same on every processor. Raises ValueError where `folder` lacks either.
+    """
+    network = p1.load_mlp(str(Path(folder) / "p1_model.npz"), dtype=np.float64)
+    try:
+        return network, json.loads((Path(folder) / "p1_history.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
+        raise ValueError(f"p1_history.json in {folder} cannot be read ({reason}); run make mlp") from None
+
+
 def few_samples(dataset, count=1000):
     """Return the first `count` training and validation samples of a data set, (x, y) each, in float64."""
     (images, labels), (validation_images, validation_labels), _ = dataset.split()
@@ -163,8 +198,18 @@ def few_samples(dataset, count=1000):
     return [tuple(a.astype(float) for a in as_samples(i[:count], l[:count])) for i, l in pairs]
 
 
-def write_knobs(path, grid, name):
-    """Write what `knob_grid` returned to the JSON file `path`, with the name of the data set it belongs to."""
+def knob_variants(train, validation, seeds=5):
+    """Return [(what was changed, mean, standard deviation)] of the validation error over `seeds` runs, per VARIANT."""
+    rows = []
+    for told, changed in VARIANTS:
+        settings = COMMON | changed
+        errors = [short_run(train, validation, **settings, seed=seed).error for seed in range(seeds)]
+        rows.append((told, float(np.mean(errors)), float(np.std(errors, ddof=1))))
+    return rows
+
+
+def write_knobs(path, grid, variants, name):
+    """Write what `knob_grid` and `knob_variants` returned to the JSON file `path`, with the name of the data set."""
     runs = [
         {
             "lr": lr,
@@ -177,19 +222,23 @@ def write_knobs(path, grid, name):
     ]
     temporary = f"{path}.part"
     with open(temporary, "w", encoding="utf-8") as file:
-        json.dump({"data": name, "runs": runs}, file)
+        json.dump({"data": name, "runs": runs, "variants": variants}, file)
     os.replace(temporary, path)
 
 
 def read_knobs(path):
-    """Return {(lr, momentum): Run} from a file that `write_knobs` wrote; raises ValueError if it is none."""
+    """Return the grid, {(lr, momentum): Run}, and the variants of a file that `write_knobs` wrote.
+
+    Raises ValueError if it is none.
+    """
     try:
         with open(path, encoding="utf-8") as file:
-            runs = json.load(file)["runs"]
-        return {
+            content = json.load(file)
+        grid = {
             (r["lr"], r["momentum"]): Run(np.array(r["losses"], dtype=float), float(r["error"]), bool(r["diverged"]))
-            for r in runs
+            for r in content["runs"]
         }
+        return grid, [(str(told), float(mean), float(std)) for told, mean, std in content["variants"]]
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}; make it with python -m helpers.core.mlp_studies") from None
     except (KeyError, TypeError, ValueError) as reason:
@@ -202,9 +251,10 @@ def main():
     from helpers import datasets
 
     data = datasets.mnist()
-    path = Path(__file__).parents[2] / "artifacts" / "p1" / "p1_knobs.json"
+    path = ARTIFACTS / "p1_knobs.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_knobs(path, knob_grid(*few_samples(data)), data.name)
+    samples = few_samples(data)
+    write_knobs(path, knob_grid(*samples), knob_variants(*samples), data.name)
     print(f"{path}: {len(LEARNING_RATES) * len(MOMENTA)} runs on {data.name}")
 
 

@@ -1,12 +1,8 @@
 """The explorer of Programming 1: learning rate against momentum on a small real training set."""
 
-from pathlib import Path
-
 from helpers.core import mlp_studies as studies
 from helpers.explore.explorer import Explorer, pick
 from helpers.figures.mlp import KnobScene
-
-KNOBS = Path(__file__).parents[2] / "artifacts" / "p1" / "p1_knobs.json"
 
 
 def knobs(learning_rate=0.1, momentum=0.9):
@@ -24,4 +20,6 @@ def knobs(learning_rate=0.1, momentum=0.9):
         "learning_rate": pick("learning rate", studies.LEARNING_RATES, learning_rate),
         "momentum": pick("momentum", studies.MOMENTA, momentum),
     }
-    return Explorer(KnobScene(studies.read_knobs(KNOBS), "MNIST"), controls, call="explore.knobs")
+    return Explorer(
+        KnobScene(studies.read_knobs(studies.ARTIFACTS / "p1_knobs.json")[0], "MNIST"), controls, call="explore.knobs"
+    )

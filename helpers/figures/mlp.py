@@ -54,6 +54,20 @@ def saturation(sums, name):
     )
 
 
+def distortions(image, copies, name):
+    """Draw one digit (784,) and distorted copies of it (n, 784)."""
+    fig, axes = style.figure(height=1.15, ncols=len(copies) + 1)
+    with style.context():
+        for ax, picture in zip(axes, [image, *copies], strict=True):
+            ax.imshow(np.reshape(picture, (28, 28)), cmap="gray_r", vmin=0, vmax=1)
+            ax.set_axis_off()
+        axes[0].set_title("original", fontsize=9.5, weight="normal")
+        axes[1].set_title("as the network sees it", fontsize=9.5, weight="normal")
+    return style.Picture(
+        fig, f"A digit of {name} and {len(copies)} distorted copies: turned, scaled, sheared, moved and bent a little."
+    )
+
+
 def curves(curves, name, said=True):
     """Draw the handout's Fig. 7: loss and error over the epochs, training and validation.
 
