@@ -195,3 +195,60 @@ def test_an_explorer_needs_no_browser_and_no_pyplot():
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Words(Scene):
+    def __init__(self):
+        fig, ax = style.figure(height=2)
+        super().__init__(fig)
+        ax.set(xlim=(0, 10), ylim=(0, 10))
+        self.words = [
+            self.moving(ax.text(1, 2, "", rotation=r, ha=a, color=style.BLUE)) for r, a in ((0, "left"), (30, "center"))
+        ]
+        self.words.append(self.moving(fig.text(0.99, 0.98, "", va="top", ha="right", fontsize=14)))
+
+    def update(self, x, n):
+        for k, word in enumerate(self.words[:2]):
+            word.set(text=f"$x_{n}$ = {x:.2f}, gᵧ", x=x, y=3 + k)
+        self.words[2].set_text(f"{n}\ntwo lines")
+        return f"{n} at {x}."
+
+
+def test_texts_from_memory_equal_texts_drawn_anew(monkeypatch):
+    remembered, fresh = (Words() for _ in range(2))
+    monkeypatch.setattr(fresh._lettering, "draw", lambda text, renderer: text.draw(renderer))
+    for x, n in ((1.0, 2), (3.2, 2), (1.0, 2), (9.9, 3), (0.0, 2), (-4.0, 3)):
+        pictures = [np.asarray(Image.open(io.BytesIO(s.draw(x=x, n=n)[0]))).astype(int) for s in (remembered, fresh)]
+        assert np.abs(pictures[0] - pictures[1]).max() <= 24, x  # letters may sit an eighth of a pixel apart
+    assert len(remembered._lettering._known) > 3
+
+
+def test_the_race_answers_at_every_stop():
+    from helpers.core import descent
+
+    said = sweep(explore.race(n=30), most=20)
+    for name, stops in said.items():
+        for value, sentence in stops:
+            state = {"x0": -3.0, "learning_rate": 1.0, "momentum": 0.9, "n": 30} | {name: value}
+            n = state.pop("n")
+            runs = {m: descent.descend(m, steps=100, **state).distance[n] for m in descent.METHODS}
+            spread = max(runs.values()) - min(runs.values())
+            expected = "all four are " if spread < 1e-9 else f"nearest to the minimum is {min(runs, key=runs.get)}, "
+            assert f"Step {n} of 100 from x₀ = {state['x0']:.2f}" in sentence and expected in sentence
+            away = min(runs.values())
+            assert away < 0.001 or f"{away:.4f}" in sentence
+    assert any("Out of the picture" in s for _, s in sweep(explore.race(x0=3.0, n=30), most=20)["learning_rate"])
+
+
+def test_the_race_is_dragged_to_a_start_on_the_left_and_to_a_step_on_the_right():
+    one = explore.race(n=20)
+    width, height = one.scene.size
+    x, y = one.scene.lanes.transData.transform((-1.33, 2)) / (width, height)
+    values = ask(one, pointer=[x, y])["values"]
+    assert values["x0"] == pytest.approx(-1.35) and values["n"] == 0
+    x, y = one.scene.errors.transData.transform((37.2, 1e-3)) / (width, height)
+    assert ask(one, serial=2, pointer=[x, y])["values"]["n"] == 37
+    assert ask(one, serial=3, pointer=[0.001, 0.001])["values"] == values | {"n": 37}
+    x, _ = one.scene.valley.transData.transform((-5.9, 0)) / (width, height)
+    y = one.scene.valley.bbox.y0 / height + 0.05
+    assert ask(one, serial=4, pointer=[x, y])["values"]["x0"] == -4.0

@@ -23,6 +23,12 @@ function keepKeys(root) {
   root.addEventListener("keyup", follow);
 }
 
+// Typed text counts once it is finished: by Enter, or by leaving the field.
+function finished(field, act) {
+  field.addEventListener("change", act);
+  if (field.tagName === "INPUT") field.addEventListener("keydown", (event) => event.key === "Enter" && act());
+}
+
 // Each kind of control: `parts` are its elements, `show(value, ends)` displays; `choose(value)` reports the reader's.
 const kinds = {
   slider(facts, id, choose) {
@@ -30,7 +36,7 @@ const kinds = {
     const range = make("input", bounds);
     const typed = make("input", { ...bounds, type: "number", id: `${id}-typed`, "aria-label": `${facts.label}, typed` });
     range.addEventListener("input", () => choose(Number(range.value)));
-    typed.addEventListener("change", () => {
+    finished(typed, () => {
       const value = Number(typed.value);
       if (typed.value === "" || !Number.isFinite(value)) return show(current, [range.min, range.max]);
       choose(Math.min(range.max, Math.max(range.min, facts.step === 1 ? Math.round(value) : value)));
@@ -72,7 +78,7 @@ const kinds = {
     field.spellcheck = false;
     let typing = false;
     field.addEventListener("input", () => (typing = true));
-    field.addEventListener("change", () => {
+    finished(field, () => {
       typing = false;
       choose(field.value);
     });
@@ -94,6 +100,7 @@ function render({ model, el }) {
 
   function ask() {
     serial += 1;
+    root.setAttribute("aria-busy", "true"); // screen readers wait with the sentence
     model.set("asked", { view, serial, values: { ...touched }, pointer });
     model.save_changes();
   }
@@ -203,13 +210,17 @@ function render({ model, el }) {
   function update() {
     const frame = model.get("frame");
     const url = URL.createObjectURL(new Blob([model.get("png")], { type: "image/png" }));
-    image.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+    const stale = frame.answers.view === view && frame.answers.serial < serial; // newer choices are on their way
+    image.onload = () => {
+      URL.revokeObjectURL(url);
+      if (!stale) root.removeAttribute("aria-busy");
+    };
     image.src = url;
     image.alt = frame.sentence;
     sentence.setAttribute("role", frame.problem ? "alert" : "status");
     sentence.textContent = frame.problem ? `Not drawn. ${frame.problem}` : frame.sentence;
     code.textContent = frame.code;
-    if (frame.answers.view === view && frame.answers.serial < serial) return; // newer choices are on their way
+    if (stale) return;
     touched = {};
     pointer = null;
     for (const [name, value] of Object.entries(frame.values)) {

@@ -183,13 +183,13 @@ class Explorer:
     expression that makes this explorer, from which the line "as code" is built. `steps` names the whole-number slider
     that Previous, Next and Play move. `rows` groups control names side by side; by default two in a row. With `drag`
     a sentence, such as "Drag the start", the picture itself can be dragged: `scene.pointed(x, y)` says what changes.
+    `pause` is the number of seconds between two steps of Play.
     Setting `Explorer.raise_errors = True` lets a redraw's exception propagate, for tests.
     """
 
     raise_errors = False
-    pause = 0.7  # seconds between two steps of Play
 
-    def __init__(self, scene, controls, call, steps=None, rows=None, drag=""):
+    def __init__(self, scene, controls, call, steps=None, rows=None, drag="", pause=0.7):
         self.scene, self.controls, self.call, self.steps = scene, dict(controls), call, steps
         self.initial = self.state
         self.sentence = self.problem = ""
@@ -199,7 +199,7 @@ class Explorer:
             form={
                 "rows": rows or [names[i : i + 2] for i in range(0, len(names), 2)],
                 "controls": {name: c.facts() | {"initial": c.shown()} for name, c in self.controls.items()},
-                "steps": steps, "pause": self.pause, "drag": drag, "size": scene.size,
+                "steps": steps, "pause": pause, "drag": drag, "size": scene.size,
             }
         )  # fmt: skip
         self._page.observe(self._answer, "asked")

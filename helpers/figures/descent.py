@@ -1,5 +1,7 @@
 """The pictures of Theory 1: activation functions, descents on GELU, and the race of their errors."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from helpers import style
@@ -117,6 +119,10 @@ def race(*groups):
     return style.Picture(fig, f"Distance from the minimum on a logarithmic axis: {'; '.join(told)}.")
 
 
+def _away(distance):
+    return f"{distance:.4f}" if distance >= 0.001 else _tiny(distance)
+
+
 def _tiny(distance):
     # Below 1e-9 only the rounding of the machine is left, which differs from one to the next.
     return f"{distance:.1e}" if distance >= 1e-9 else "less than 1e-9"
@@ -172,6 +178,96 @@ class DescentScene(Scene):
         self.behind.set_data(np.arange(n + 1), shown[: n + 1])
         self.now.set_data([n], shown[n : n + 1])
         rule = method if method == "gradient descent" else f"{method} with β = {momentum:.2f}"
-        where = f"x = {t.x[n]:.4f}, GELU = {t.value[n]:.4f}, {_tiny(t.distance[n])} from the minimum"
+        where = f"x = {t.x[n]:.4f}, GELU = {t.value[n]:.4f}, {_away(t.distance[n])} from the minimum"
         gone = "" if self.LEFT <= t.x[n] <= self.RIGHT else " The point has left the picture and is drawn at its edge."
         return f"{rule[0].upper()}{rule[1:]} from x₀ = {x0:.2f} with η = {learning_rate:.2f}, step {n}: {where}.{gone}"
+
+
+class RaceScene(Scene):
+    """All four rules released together: on the curve, in a lane each, and by their distance from the minimum."""
+
+    LEFT, RIGHT = -6.0, 3.5
+    _PLACE = {"markeredgecolor": style.INK, "markeredgewidth": 1, "markersize": 10, "zorder": 4}
+
+    def __init__(self, steps, low, high):
+        fig, axes = style.figure(height=4.4, nrows=2, ncols=2, width_ratios=(1.35, 1), height_ratios=(1.25, 1))
+        super().__init__(fig)
+        self.steps, self.low, self.high = steps, low, high
+        for ax in axes[:, 1]:
+            ax.remove()
+        self.valley, self.lanes = axes[:, 0]
+        x, lowest = np.linspace(self.LEFT, self.RIGHT, 800), descent.minimum()
+        with style.context():
+            self.errors = fig.add_subplot(self.valley.get_gridspec()[:, 1])
+            self.valley.plot(x, descent.gelu(x), color=style.GREY, linewidth=1.4)
+            self.valley.set(title="the four on GELU", xlim=(self.LEFT, self.RIGHT), ylim=(-0.6, 3.2), yticks=range(4))
+            self.valley.tick_params(labelbottom=False)
+            lanes = np.arange(len(descent.METHODS))
+            self.lanes.set(xlabel="x", xlim=(self.LEFT, self.RIGHT), ylim=(len(lanes) - 0.4, -0.6), yticks=lanes,
+                           yticklabels=descent.METHODS)  # fmt: skip
+            self.lanes.grid(axis="y", visible=False)
+            self.lanes.tick_params(axis="y", length=0)
+            for ax in (self.valley, self.lanes):
+                ax.axvline(lowest, color=style.GREY, linestyle=":", linewidth=1.4)
+            self.valley.text(lowest, 2.4, " minimum", color=style.GREY)
+            self.errors.set(
+                title="distance from the minimum", xlabel="step t", ylabel="|xₜ − x*|", yscale="log",
+                xlim=(-3, steps + 3), ylim=(1e-8, 20),
+            )  # fmt: skip
+            self.start = self.moving(self.lanes.axvline(0, color=style.INK, linewidth=1))
+            self.runners = [self._runner(number) for number in range(len(lanes))]
+
+    def _runner(self, number):
+        look = {"color": style.CYCLE[number]}
+        place = look | {"marker": style.MARKERS[number], "linestyle": ""} | self._PLACE
+        return [
+            self.moving(artist)
+            for artist in (
+                self.valley.plot([], [], **place)[0],
+                self.lanes.plot([], [], linewidth=2, **look)[0],
+                self.lanes.plot([], [], **place)[0],
+                self.errors.plot([], [], linestyle=style.DASHES[number], **look)[0],
+                self.errors.plot([], [], **place)[0],
+            )
+        ]
+
+    def update(self, x0, learning_rate, momentum, n):
+        """Move all four to step `n` of their descents from `x0`."""
+        runs = _runs(x0, learning_rate, self.steps, momentum)
+        self.start.set_xdata([x0, x0])
+        for number, (t, (on_curve, trail, in_lane, line, end)) in enumerate(zip(runs, self.runners, strict=True)):
+            seen = np.clip(t.x[: n + 1], self.LEFT, self.RIGHT)
+            on_curve.set_data(seen[-1:], descent.gelu(seen[-1:]))
+            trail.set_data(seen, np.full(n + 1, number))
+            in_lane.set_data(seen[-1:], [number])
+            shown = np.maximum(t.distance[: n + 1], 1e-8)
+            line.set_data(np.arange(n + 1), shown)
+            end.set_data([n], shown[-1:])
+        ranked = sorted(runs, key=lambda t: t.distance[n])
+        if ranked[-1].distance[n] - ranked[0].distance[n] < 1e-9:
+            told = f"all four are {_away(ranked[0].distance[n])} from the minimum"
+        else:
+            told = (
+                f"nearest to the minimum is {ranked[0].method}, {_away(ranked[0].distance[n])} away, then "
+                + ", ".join(f"{t.method} {_away(t.distance[n])}" for t in ranked[1:])
+            )
+        gone = [t.method for t in runs if not self.LEFT <= t.x[n] <= self.RIGHT]
+        edge = f" Out of the picture, drawn at its edge: {', '.join(gone)}." if gone else ""
+        setting = f"from x₀ = {x0:.2f} with η = {learning_rate:.2f} and β = {momentum:.2f}"
+        return f"Step {n} of {self.steps} {setting}: {told}.{edge}"
+
+    def pointed(self, x, y):
+        """Left, lift all four to a new start; right, go to the step that is pointed at."""
+        place = np.array([x, y]) * self.size
+        if self.errors.bbox.contains(*place):
+            step = self.errors.transData.inverted().transform(place)[0]
+            return {"n": int(np.clip(round(step), 0, self.steps))}
+        if self.valley.bbox.contains(*place) or self.lanes.bbox.contains(*place):
+            start = self.lanes.transData.inverted().transform(place)[0]
+            return {"x0": float(np.clip(round(20 * start) / 20, self.low, self.high)), "n": 0}
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _runs(x0, learning_rate, steps, momentum):
+    return [descent.descend(method, x0, learning_rate, steps, momentum) for method in descent.METHODS]

@@ -66,7 +66,7 @@ class Scene:
             self._canvas.restore_region(self._background)
             renderer = self._canvas.get_renderer()
             for artist in sorted(self._moving, key=lambda a: a.get_zorder()):
-                if isinstance(artist, Text):
+                if type(artist) is Text:  # an Annotation has an arrow too
                     self._lettering.draw(artist, renderer)
                 else:
                     artist.draw(renderer)
