@@ -3,6 +3,7 @@
     python -m helpers.train_mlp                                  # both recipes, seed 0, into build/p1/
     python -m helpers.train_mlp --recipe best --seeds 0 1 2 3 4  # five seeds, one after the other
     python -m helpers.train_mlp --recipe handout --epochs 3      # a quick look
+    python -m helpers.train_mlp --knobs                          # the best recipe with one knob turned at a time
     python -m helpers.train_mlp --report                         # what was trained, collected into artifacts/p1/
 
 One training is three files: `best_seed0.json`, its history, and `best_seed0.checkpoint.npz`, both written after every
@@ -17,6 +18,7 @@ import platform
 import shlex
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -26,14 +28,32 @@ from tqdm import tqdm
 from helpers import datasets
 from helpers.core import mlp as p1
 
+KNOBS = {  # what each knob of the best recipe does, when turned alone
+    "as it is": {},
+    "images as they are": {"distort": None},
+    "distortions half as strong": {
+        "distort": partial(p1.distort, rotation=7.5, scale=0.075, shear=0.05, shift=0.5, bend=0.65)
+    },
+    "distortions 1.5 times as strong": {
+        "distort": partial(p1.distort, rotation=22.5, scale=0.225, shear=0.15, shift=1.5, bend=1.95)
+    },
+    "every image equally often": {"focus": False},
+    "white-noise initial weights": {"weight_init_fn": p1.scaled_normal_weight_init},
+    "N(0, 1) initial weights": {"weight_init_fn": p1.random_normal_weight_init, "lr": 0.003},
+    "constant learning rate": {"schedule": None},
+    "no momentum, 10 times the rate": {"momentum": 0.0, "lr": 1.0},
+    "learning rate 0.02": {"lr": 0.02},
+    "batch size 1024": {"batch_size": 1024},
+    "half the hidden neurons": {"hiddens": [512, 256]},
+}
 CURVES = ("training_losses", "training_errors", "validation_losses", "validation_errors")
 
 
 class Training:
     """One training under way: the network, its random generator, and its history so far."""
 
-    def __init__(self, recipe, seed=0, epochs=None):
-        self.recipe = dict(p1.RECIPES[recipe])
+    def __init__(self, recipe, seed=0, epochs=None, change=None):
+        self.recipe = p1.RECIPES[recipe] | (change or {})
         self.recipe["epochs"] = self.recipe["epochs"] if epochs is None else epochs
         self.rng = np.random.default_rng(seed)
         self.mlp = p1.build_mlp(self.recipe, self.rng)
@@ -112,11 +132,9 @@ def train(recipe, seed, dset, output, epochs=None, resume=True, data_name="MNIST
         training.history |= {"data": data_name, "command": command(), "machine": machine()}
 
     last = training.recipe["epochs"]
-    parts = training.recipe["train_on_validation_too"]
-    training_set = [np.concatenate(pair) for pair in zip(*dset[:2], strict=True)] if parts else dset[0]
     with tqdm(total=last, initial=training.epoch, desc=name, unit="epoch", disable=not progress) as bar:
         while training.epoch < last:
-            training.run_epoch(training_set, dset[1])
+            training.run_epoch(dset[0], dset[1])
             training.save_checkpoint(checkpoint)
             write_json(record, training.history)
             bar.set_postfix_str(f"validation error {training.history['validation_errors'][-1]:.2%}")
@@ -127,6 +145,33 @@ def train(recipe, seed, dset, output, epochs=None, resume=True, data_name="MNIST
     write_json(record, training.history)
     checkpoint.unlink(missing_ok=True)
     return training.history
+
+
+def turn_knobs(dset, output, epochs=12, seed=0):
+    """Train the best recipe, shortened to `epochs`, with one knob turned at a time; return {knob: validation error}.
+
+    The test set is not looked at. Knobs that are already in `output`/p1_ablation.json are not turned again.
+    """
+    path = Path(output) / "p1_ablation.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = {"epochs": epochs, "seed": seed, "data": len(dset[0][0]), "command": command(), "machine": machine()}
+    if path.exists():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if [stored[key] for key in ("epochs", "seed", "data")] == [epochs, seed, len(dset[0][0])]:
+            record = stored
+    errors = record.setdefault("validation_errors", {})
+    for name, change in tqdm(KNOBS.items(), desc="knobs", unit="knob"):
+        if name in errors:
+            continue
+        training = Training("best", seed, epochs, change)
+        try:
+            while training.epoch < epochs:
+                training.run_epoch(*dset[:2])
+            errors[name] = training.history["validation_errors"][-1]
+        except p1.TrainingDiverged:
+            errors[name] = None  # told apart from a number: this knob made the training diverge
+        write_json(path, record)
+    return errors
 
 
 def command():
@@ -189,6 +234,10 @@ def main(arguments=None):
     recipes = list(p1.RECIPES) if options.recipe == "all" else [options.recipe]
     dataset = datasets.mnist(options.data)
     dset = samples(dataset, options.limit)
+    if options.knobs:
+        for name, error in turn_knobs(dset, options.output, options.epochs or 12, options.seeds[0]).items():
+            print(f"{name:34}" + ("diverged" if error is None else f"validation error {error:.2%}"))
+        return None
     for recipe in recipes:
         for seed in options.seeds:
             try:

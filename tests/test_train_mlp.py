@@ -100,6 +100,22 @@ def test_seeds_differ_and_repeat(tmp_path):
     assert results[0] == results[2] != results[1]
 
 
+def test_knobs_are_turned_one_at_a_time_and_only_once(tmp_path, monkeypatch):
+    change = {"as it is": {}, "N(0, 1)": {"weight_init_fn": p1.random_normal_weight_init}, "huge": {"lr": 1e30}}
+    monkeypatch.setattr(train_mlp, "KNOBS", change)
+    errors = train_mlp.turn_knobs(tiny_mnist(), tmp_path, epochs=2)
+    plain = train_mlp.train("best", 0, tiny_mnist(), tmp_path / "plain", epochs=2, progress=False)
+    assert errors["as it is"] == plain["validation_errors"][-1]
+    assert errors["huge"] is None and set(errors) == set(change)
+    monkeypatch.setattr(train_mlp.Training, "run_epoch", lambda *_: pytest.fail("turned again"))
+    assert train_mlp.turn_knobs(tiny_mnist(), tmp_path, epochs=2) == errors
+
+
+def test_every_knob_of_the_table_is_a_knob_of_the_recipe():
+    for change in train_mlp.KNOBS.values():
+        assert set(change) <= set(p1.RECIPES["best"])
+
+
 def command(output):
     return [sys.executable, "-m", "helpers.train_mlp", "--recipe", "best", "--seed", "1", "--epochs", "12",
             "--limit", "300", "--output", str(output)]  # fmt: skip

@@ -1,0 +1,282 @@
+"""Collect what `python -m helpers.train_mlp` trained into artifacts/p1/, and draw p1_report.pdf."""
+
+import json
+import shutil
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from helpers import datasets, style
+from helpers.core import mlp as p1
+from helpers.core import mlp_studies as studies
+
+ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "p1"
+PAGE = (8.27, 11.69)  # A4 in inches
+TITLES = {"handout": "As the handout asks", "best": "What numpy can do"}
+
+
+def publish(trained, artifacts=ARTIFACTS):
+    """Write p1.py, p1_model.npz, p1_history.json and p1_report.pdf into `artifacts` from the folder `trained`.
+
+    The model is the best recipe's seed 0, whichever seed did best. Raises ValueError if it has not been trained, or was
+    not trained on MNIST.
+    """
+    trained, artifacts = Path(trained), Path(artifacts)
+    history = collect(trained)
+    artifacts.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(p1.__file__, artifacts / "p1.py")
+    shutil.copyfile(trained / "best_seed0.npz", artifacts / "p1_model.npz")
+    (artifacts / "p1_history.json").write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
+    if (trained / "p1_ablation.json").exists():
+        shutil.copyfile(trained / "p1_ablation.json", artifacts / "p1_ablation.json")
+    draw(history, artifacts / "p1_model.npz", artifacts / "p1_report.pdf")
+    return history
+
+
+def collect(trained):
+    """The finished trainings of a folder as {recipe: {"seeds": [history, ...], "test_error_mean": ..., "std": ...}}."""
+    collected = {"model": "p1_model.npz is recipe best, seed 0"}
+    for recipe in p1.RECIPES:
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in Path(trained).glob(f"{recipe}_seed*.json")]
+        records = sorted((r for r in records if "test_error" in r), key=lambda record: record["seed"])
+        if not records or records[0]["seed"] != 0:
+            raise ValueError(
+                f"{trained} holds no finished training of recipe {recipe!r} with seed 0; run "
+                f"`python -m helpers.train_mlp --recipe {recipe}` first."
+            )
+        for record in records:
+            if record["data"] != "MNIST":
+                raise ValueError(
+                    f"Recipe {recipe!r}, seed {record['seed']} was trained on {record['data']!r}, not MNIST."
+                )
+        errors = [record["test_error"] for record in records]
+        collected[recipe] = {
+            "test_error_mean": float(np.mean(errors)),
+            "test_error_std": float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0,
+            "settings": settings(recipe),
+            "seeds": records,
+        }
+    return collected
+
+
+def settings(recipe):
+    """A recipe as plain words and numbers, to be stored and printed."""
+    return {
+        key: getattr(value, "__name__", value) if not isinstance(value, list) else value
+        for key, value in p1.RECIPES[recipe].items()
+    }
+
+
+def percent(rate):
+    return f"{100 * rate:.2f} %"
+
+
+def draw(history, model, path):
+    """Draw the pages of the report into one PDF file."""
+    mlp = p1.load_mlp(model)
+    data = datasets.mnist()
+    x, labels = data.test_images.reshape(-1, 784).astype(np.float32) / 255, data.test_labels.astype(int)
+    probabilities = studies.probabilities(mlp, x)
+    stored = history["best"]["seeds"][0]["test_error"]
+    error = float((probabilities.argmax(axis=1) != labels).mean())
+    if error != stored:
+        raise ValueError(f"The model misreads {percent(error)} of the test images, its history says {percent(stored)}.")
+    with style.context(), PdfPages(path, metadata={"Title": "Programming 1: a numpy MLP on MNIST"}) as pdf:
+        for page in (first_page(history), curves_page(history), mistakes_page(data.test_images, labels, probabilities)):
+            pdf.savefig(page)
+
+
+def new_page(number, title):
+    """An empty page with its heading and its number."""
+    page = Figure(figsize=PAGE)
+    page.text(0.09, 0.945, title, fontsize=18, weight="bold", color=style.INK)
+    page.add_artist(_line(page, 0.932))
+    page.text(0.91, 0.035, f"Programming 1 · page {number} of 3", fontsize=8.5, color=style.GREY, ha="right")
+    return page
+
+
+def _line(page, y):
+    from matplotlib.lines import Line2D
+
+    return Line2D([0.09, 0.91], [y, y], color=style.FAINT, linewidth=1.2, transform=page.transFigure)
+
+
+def write(page, y, text, width=92, size=10.5, x=0.09, **options):
+    """Write a paragraph with its first line at height y; return the height below it."""
+    lines = textwrap.wrap(text, width)
+    page.text(x, y, "\n".join(lines), fontsize=size, va="top", linespacing=1.45, **options)
+    return y - len(lines) * size * 1.45 / 72 / PAGE[1] - 0.012
+
+
+def heading(page, y, text):
+    page.text(0.09, y, text, fontsize=13, weight="bold", color=style.BLUE, va="top")
+    return y - 0.030
+
+
+def table(page, y, rows, columns, size=9.6):
+    """Write rows of text at the given left edges (in page widths); the first row is the heading."""
+    for i, row in enumerate(rows):
+        for left, cell in zip(columns, row, strict=True):
+            page.text(left, y, cell, fontsize=size, va="top", weight="bold" if i == 0 else "normal")
+        lines = max(cell.count("\n") + 1 for cell in row)
+        y -= 0.0205 * lines if lines == 1 else 0.0185 * lines + 0.002
+        if i == 0:
+            page.add_artist(_line(page, y + 0.004))
+            y -= 0.004
+    return y - 0.010
+
+
+def architecture(page, box, sizes, captions):
+    """Draw the layers as boxes from left to right, heights by the logarithm of their sizes."""
+    axes = page.add_axes(box)
+    axes.set(xlim=(0, 10), ylim=(0, 4))
+    axes.set_axis_off()
+    centres = np.linspace(0.9, 9.1, len(sizes))
+    for i, (centre, size, caption) in enumerate(zip(centres, sizes, captions, strict=True)):
+        height = 0.55 + 0.85 * np.log2(size) / np.log2(1024) * 2.2
+        colour = style.SKY if 0 < i < len(sizes) - 1 else style.FAINT
+        axes.add_patch(FancyBboxPatch((centre - 0.55, 2.2 - height / 2), 1.1, height, boxstyle="round,pad=0.06",
+                                      facecolor=colour, alpha=0.55, edgecolor=style.GREY))  # fmt: skip
+        axes.text(centre, 2.2, f"{size}", ha="center", va="center", fontsize=13, weight="bold")
+        axes.text(centre, 0.1, caption, ha="center", va="top", fontsize=9.5, color=style.INK)
+        if i:
+            start = centres[i - 1] + 0.68
+            axes.add_patch(FancyArrowPatch((start, 2.2), (centre - 0.68, 2.2), arrowstyle="-|>", mutation_scale=13,
+                                           color=style.INK))  # fmt: skip
+            axes.text((start + centre - 0.68) / 2, 2.42, f"W{i - 1}, b{i - 1}", ha="center", fontsize=9)
+
+
+def first_page(history):
+    """Architecture, recipes, results."""
+    best, handout = history["best"], history["handout"]
+    sizes = [784, *best["settings"]["hiddens"], 10]
+    parameters = sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    page = new_page(1, "A multilayer perceptron in numpy reads MNIST")
+    seeds = best["seeds"]
+    points = studies.grade_points(best["test_error_mean"])
+    band = {10: "below 5 %", 5: "5 to 10 %", 3: "10 to 20 %", 0: "20 % or more"}[points]
+    y = write(
+        page, 0.915,
+        f"Final test error: {percent(best['test_error_mean'])} ± {percent(best['test_error_std'])} (mean ± standard "
+        f"deviation over {len(seeds)} seeds), trained with nothing but numpy. Grade band: {band}, {points} points. "
+        f"The submitted model is seed 0, with {percent(seeds[0]['test_error'])}: "
+        f"{round(seeds[0]['test_error'] * 10_000)} of the 10,000 test digits are misread.",
+    )  # fmt: skip
+    y = heading(page, y - 0.004, "Architecture")
+    hidden = [f"{best['settings']['activation']}" for _ in sizes[1:-1]]
+    architecture(page, [0.07, y - 0.165, 0.86, 0.16], sizes, ["pixels / 255", *hidden, "logits, softmax"])
+    y = write(
+        page, y - 0.185,
+        f"{parameters:,} weights and biases in float32; softmax cross-entropy through log-sum-exp; gradients of the "
+        "mean loss by backpropagation, checked against central differences and automatic differentiation to a relative "
+        "error below 1e-7.",
+    )  # fmt: skip
+    y = heading(page, y - 0.006, "Two recipes")
+    rows = [["", *(TITLES[recipe] for recipe in ("handout", "best"))]]
+    for key, name in (("hiddens", "hidden layers"), ("activation", "activation"), ("weight_init_fn", "initial weights"),
+                      ("batch_size", "batch size"), ("lr", "learning rate"), ("momentum", "momentum"),
+                      ("epochs", "epochs")):  # fmt: skip
+        rows.append([name, *(_setting(history[recipe]["settings"], key) for recipe in ("handout", "best"))])
+    rows.append(["images", "as they are", "distorted anew each time; hard\nones come more often"])
+    y = table(page, y, rows, (0.09, 0.27, 0.58))
+    y = heading(page, y - 0.004, "Results")
+    rows = [["", *(TITLES[recipe] for recipe in ("handout", "best"))]]
+    for name, of in (
+        ("test error", lambda r: f"{percent(r['test_error_mean'])} ± {percent(r['test_error_std'])}"),
+        ("seeds", lambda r: ", ".join(f"{h['seed']}" for h in r["seeds"])),
+        ("test error of each", lambda r: ", ".join(f"{100 * h['test_error']:.2f}" for h in r["seeds"]) + " %"),
+        ("validation error", lambda r: percent(np.mean([h["validation_errors"][-1] for h in r["seeds"]]))),
+        ("training time", lambda r: f"{np.mean([sum(h['seconds']) for h in r['seeds']]):.0f} s a seed"),
+    ):
+        rows.append([name, of(handout), of(best)])
+    y = table(page, y, rows, (0.09, 0.27, 0.58))
+    machine = seeds[0]["machine"]
+    write(
+        page, y - 0.002,
+        f"Hardware: {machine['processor']}, {machine['cores']} cores; Python {machine['python']}, numpy "
+        f"{machine['numpy']}, {machine['blas']}. Trained on the first 50,000 images; every choice was made on the last "
+        "10,000 of the training file, and the test file was read once for each trained network.",
+        size=9.6, width=102, color=style.GREY,
+    )  # fmt: skip
+    return page
+
+
+def _setting(settings, key):
+    value = settings[key]
+    words = {
+        "random_normal_weight_init": "N(0, 1)",
+        "scaled_normal_weight_init": "N(0, 2 / inputs)",
+        "local_weight_init": "smooth local patterns, then N(0, 2 / inputs)",
+    }
+    if key == "lr":
+        return f"{value:g}, linear to zero" if settings["schedule"] else f"{value:g}"
+    return " - ".join(map(str, value)) if isinstance(value, list) else words.get(value, str(value))
+
+
+def curves_page(history):
+    """Loss and error over the epochs, training and validation, for seed 0 of both recipes."""
+    page = new_page(2, "Loss and error over the epochs")
+    bottoms = {"handout": 0.635, "best": 0.215}
+    for recipe, bottom in bottoms.items():
+        record = history[recipe]["seeds"][0]
+        page.text(0.09, bottom + 0.268, f"{TITLES[recipe]} (seed 0)", fontsize=13, weight="bold", color=style.BLUE)
+        epochs = np.arange(1, len(record["seconds"]) + 1)
+        for left, what, factor, label in ((0.13, "losses", 1, "loss per sample"), (0.57, "errors", 100, "error (%)")):
+            axes = page.add_axes([left, bottom, 0.34, 0.225])
+            for part, colour, dash in (("training", style.BLUE, "-"), ("validation", style.ORANGE, "--")):
+                values = np.multiply(record[f"{part}_{what}"], factor)
+                axes.plot(epochs, values, dash, color=colour, label=part, linewidth=1.6)
+            axes.set(title=label, xlabel="epoch", yscale="log")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.yaxis.set_minor_formatter(lambda value, _: "")
+            axes.legend()
+    write(
+        page, 0.590,
+        "The network soon knows its 50,000 images by heart, and from then on the validation curves stand still. "
+        "Weights from N(0, 1) saturate the sigmoids of the first layer, so most of what it sees is left to chance.",
+    )  # fmt: skip
+    write(
+        page, 0.170,
+        "Here the training curves stay above the validation curves. They are measured on distorted images, among which "
+        "those that the network finds hard come more often; the validation images are shown as they are.",
+    )  # fmt: skip
+    return page
+
+
+def mistakes_page(images, labels, probabilities):
+    """The confusion matrix and the misread digits of the submitted model."""
+    read = probabilities.argmax(axis=1)
+    counts = studies.confusion_matrix(labels, read)
+    wrong = np.flatnonzero(read != labels)
+    page = new_page(3, f"The {len(wrong)} mistakes of the submitted model")
+    axes = page.add_axes([0.20, 0.535, 0.60, 0.355])
+    off = counts * (1 - np.eye(10, dtype=int))
+    axes.imshow(off, cmap="Blues", vmin=0, vmax=max(4, 1.6 * off.max()), aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            on = row == column
+            axes.text(column, row, f"{count}", ha="center", va="center", fontsize=9.5,
+                      color=style.GREY if on else style.INK, weight="normal" if on else "bold")  # fmt: skip
+    axes.set(xticks=range(10), yticks=range(10), xlabel="read as", ylabel="is",
+             title="Confusion matrix of the 10,000 test digits")  # fmt: skip
+    axes.grid(False)
+    worst = wrong[np.argsort(-probabilities[wrong, read[wrong]], kind="stable")][:40]
+    page.text(0.09, 0.475, "Those it was surest about", fontsize=13, weight="bold", color=style.BLUE)
+    write(
+        page,
+        0.465,
+        "Each digit with its label, what it was read as, and the probability given to that reading.",
+        size=9.6,
+    )
+    for k, i in enumerate(worst):
+        row, column = divmod(k, 10)
+        cell = page.add_axes([0.09 + 0.083 * column, 0.335 - 0.092 * row, 0.072, 0.072 * PAGE[0] / PAGE[1]])
+        cell.imshow(images[i], cmap="gray_r", vmin=0, vmax=255)
+        cell.set_axis_off()
+        cell.set_title(f"{labels[i]} → {read[i]}\n{probabilities[i, read[i]]:.0%}", fontsize=7.8, weight="normal",
+                       loc="center", pad=2)  # fmt: skip
+    return page
