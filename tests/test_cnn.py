@@ -191,12 +191,12 @@ def test_a_image_is_read_and_what_happened_is_said(tmp_path):
 
 
 def test_what_is_no_image_is_refused(tmp_path):
-    (tmp_path / "text.png").write_text("not a image")
-    with pytest.raises(ValueError, match="text.png is not a image"):
+    (tmp_path / "text.png").write_text("not an image")
+    with pytest.raises(ValueError, match="text.png is not an image"):
         cnn.read_image(tmp_path / "text.png")
     with pytest.raises(ValueError, match="There is no image"):
         cnn.read_image(tmp_path / "none.png")
-    with pytest.raises(ValueError, match="The file is not a image"):
+    with pytest.raises(ValueError, match="The file is not an image"):
         cnn.read_image(io.BytesIO(b"GIF89a"))
 
 

@@ -1,4 +1,4 @@
-"""Programming 2: train a convolutional network on CIFAR-10, stop and resume it, evaluate it, ask it about a image.
+"""Programming 2: train a convolutional network on CIFAR-10, stop and resume it, evaluate it, ask it about an image.
 
     python p2.py                                  # preset fast: past 90 % in minutes on two CPU cores
     python p2.py --preset best                    # a wider network and a longer training, for a GPU or a night
@@ -140,7 +140,7 @@ def options_from(arguments=None):
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change any setting, such as widths=[32,64,64]"
     )
     add("--evaluate", metavar="MODEL", help="no training: the test accuracy of a saved model")
-    add("--predict", metavar="IMAGE", help="no training: the ten probabilities for a image file")
+    add("--predict", metavar="IMAGE", help="no training: the ten probabilities for an image file")
     add("--model", default="p2_model.pkl", help="the saved model that --predict asks (p2_model.pkl)")
     options = parser.parse_args(arguments)
     options.configuration = configuration_from(options.preset, options.set, options.epochs, options.batch_size)
@@ -262,7 +262,7 @@ def _train(options, device, rank, world, say):
     )
     say(
         f"{name}: {len(labels):,} training images. Network: {history['parameters']:,} parameters, "
-        f"{history['forward_mflop']:.0f} MFLOP a image."
+        f"{history['forward_mflop']:.0f} MFLOP an image."
     )
     options.output.mkdir(parents=True, exist_ok=True)
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
@@ -400,7 +400,7 @@ def evaluate(options, say=print):
 
 
 def predict(options, say=print):
-    """Print the ten probabilities that a saved model gives a image file, and return them."""
+    """Print the ten probabilities that a saved model gives an image file, and return them."""
     image, sentence = cnn.read_image(options.predict)
     probabilities = training.predict(cnn.load_model(options.model), image)[0].tolist()
     say(sentence)

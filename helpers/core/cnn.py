@@ -44,7 +44,7 @@ class Group(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(a, b, kernel_size=3, padding=1, bias=False) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width, momentum=0.4) for _ in range(depth))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width, momentum=0.2) for _ in range(depth))
         for norm in self.norms:
             norm.weight.requires_grad = False  # the next convolution sets the scale; one number a channel is enough
 
@@ -299,7 +299,7 @@ def read_image(file):
         raise ValueError(f"There is no image {file}; check the name.") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         name = file if isinstance(file, str | os.PathLike) else "The file"
-        raise ValueError(f"{name} is not a image that can be read; give a PNG or JPEG file.") from None
+        raise ValueError(f"{name} is not an image that can be read; give a PNG or JPEG file.") from None
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2

@@ -98,7 +98,7 @@ def load_shipped(folder):
     return cnn.load_model(Path(folder) / "p2_model.pkl"), read_record(folder)
 
 
-def gradient_check(images, labels, step=1e-5):
+def gradient_check(images, labels, step=1e-6):
     """Return the relative error of a small network's gradient along a random direction, in double precision.
 
     The directional derivative of automatic differentiation is held against a central difference of width 2 `step` in
