@@ -45,7 +45,7 @@ FAST = {
     "translate": 2,  # shifts up to so many pixels: where the ship is does not matter
     "cutout": 0,  # side of a square that is hidden; pays only in long trainings, which otherwise learn by heart
     "label_smoothing": 0.2,  # aim at 82 % and 2 % instead of 100 % and 0 %: a surer step when training is short
-    "filter_lr": 0.15,  # Muon: how far each filter bank turns in a step
+    "filter_lr": 0.1,  # Muon: how far each filter bank turns in a step; 0.06 and 0.2 gave 1 point less on 8,000 images
     "filter_momentum": 0.7,  # Muon: memory of about three steps
     "bias_lr": 0.053,  # gradient descent on the biases, per image
     "head_lr": 0.67,  # gradient descent on the last matrix, whose output is divided by its width
