@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check data notebooks mlp cnn bench lint clean
+.PHONY: help lab test check data notebooks mlp cnn bench student lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ cnn: $(READY) ## train the CNN of Programming 2, preset fast (any other: python 
 
 bench: $(READY) ## measure speed side by side: numpy against PyTorch, explorers, convolution
 	$(BIN)/python -m helpers.benchmarks
+
+student: $(READY) ## build the student edition into build/student/: the notebooks without the answers
+	$(BIN)/python -m helpers.student
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests

@@ -6,6 +6,7 @@ file that is broken, locked or read-only costs the memory of a result, never the
 """
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -67,3 +68,27 @@ def rows(parts):
 
 def _todo(question, earned):
     return f"{question.id} ({earned:g} of {question.points:g})" if earned else question.id
+
+
+def opens(make, questions):
+    """Return `make` behind a door that opens when all of `questions`, {name: points}, are answered rightly.
+
+    The student edition uses it for explorers that would show the numbers asked for.
+    """
+
+    @functools.wraps(make)
+    def door(*arguments, **settings):
+        kept = read()
+        todo = [name for name, points in questions.items() if kept.get(name, 0) < points]
+        if todo:
+            return Closed(f"This opens when {', '.join(todo)} {'is' if len(todo) == 1 else 'are'} answered rightly.")
+        return make(*arguments, **settings)
+
+    return door
+
+
+class Closed(str):
+    """A sentence in the place of an explorer, shown without quotation marks."""
+
+    def __repr__(self):
+        return str(self)

@@ -25,6 +25,11 @@ def _questions(prefix):
         return {}
 
 
+def of_topic(topic: str) -> list[Question]:
+    """Return the questions of a topic, such as "descent"; none for a topic without any."""
+    return [q for prefix, room in _ROOMS.items() if room == topic for q in _questions(prefix).values()]
+
+
 def find_all(question: str) -> list[Question]:
     """Return the question of that name, or all that belong to it: "1c" means "1c GD" and "1c momentum".
 

@@ -1,0 +1,313 @@
+"""Builds the student edition: the same notebooks without the worked answers, and helpers that do not hand them out.
+
+    python -m helpers.student            # into build/student/
+    python -m helpers.student FOLDER
+
+What is taken out, and by which rule:
+
+- *Closed* are the stretches under the headings of CLOSED, each up to the next `## ` heading, `### Part` or
+  `### Your turn`, and any cell tagged `worked`; a cell tagged `open` stays. Closed cells are removed, and so are the
+  folds of FOLDS. Of a closed text only its links to the next notebook and to the sources remain.
+- A code cell that needs a name which only closed cells define is closed too, and so is one that uses the module of a
+  hand-in (SUBMISSIONS): a student edition never stops with a NameError.
+- The rooms core, figures, explore and answers go into the archive `helpers/sealed.zip`, under the private name
+  `helpers._sealed`. In their place stand modules that offer exactly the names that the notebooks use. Explorers open
+  when the questions of their notebook are answered, for many of them would show the numbers asked for.
+
+How strong that is: nothing that a reader types by accident, completes with Tab, greps or opens in an editor shows an
+answer. It does not hold against intent. Anyone may unpack the archive, and hashes of the answers would hold no better:
+a number with four decimals is found by trying them all. Nor would it be worth it, as the answers can be computed by
+whoever can program them, which is what the assignment asks for. Grading never uses the student's copy of the helpers.
+"""
+
+import argparse
+import ast
+import builtins
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import nbformat
+from nbconvert.preprocessors import TagRemovePreprocessor
+
+from helpers import answers, build_notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+CLOSED = (
+    "### Worked",
+    "## Cross-check",
+    "## Logits of 1000",
+    "## What it says, honestly",
+    "## Recap",
+)
+FOLDS = ("Full answer", "What you may have seen")
+SUBMISSIONS = ("mlp", "cnn", "training")  # modules of core that are handed in as they are
+OPEN_MODULES = ("style", "checks", "progress", "datasets", "assignment", "check_environment", "vision")
+ROOMS = ("core", "figures", "explore", "answers")
+FILES = ("requirements.txt", "pyproject.toml", "LICENSE", "artifacts/p1/p1_knobs.json")
+_OWN_WORDS = "*In your own words: which five lines of this notebook will you still want to know in a year?*"
+_FOLD = re.compile(rf"<details><summary>({'|'.join(FOLDS)})</summary>.*?</details>\n*", re.DOTALL)
+_ROOM_NAME = re.compile(rf"\bhelpers\.({'|'.join(ROOMS)})\b(?!\.explorer)")
+_WELCOME = """\
+**This is the student edition.** The worked solutions are not in it. At every *Your turn* type your answer in place of
+the `...` and run the check: it says what is right and which slip you made. `hint("1a")` gives hints, one at each call,
+and `progress()` counts your points. The explorers open when the questions of their notebook are answered."""
+_README = """\
+# Student edition
+
+    python3 -m venv .venv
+    .venv/bin/pip install -r requirements.txt
+    .venv/bin/jupyter lab notebooks/00_start_here.ipynb
+
+Python 3.11 or newer. What you answer rightly is noted in `notebooks/.progress.json`, for you alone.
+"""
+_INIT = '''"""Shared code of the workbook, student edition."""
+
+__path__.append(__path__[0] + "/sealed.zip")  # what figures, explorers and checks need; no reading matter
+'''
+_NO_ANSWER = '''
+
+def answer(question: str) -> Said:
+    """Say that this edition holds no worked answers; raises ValueError for a question that does not exist."""
+    find_all(question)
+    return Said(f'This edition holds no worked answers; hint("{question}") goes as far as hints go.')
+'''
+
+
+# ---------------------------------------------------------------------------------------------------- notebooks
+
+
+def close(notebook):
+    """Take out of `notebook`, in place, what gives answers away; return it."""
+    closed = False
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "open" in tags:
+            continue
+        out = closed
+        if cell.cell_type == "markdown":
+            cell.source, closed = _open_text(cell.source, closed)
+            out = not cell.source
+        if out:
+            cell.metadata["tags"] = [*tags, "worked"]
+    _close_dependents(notebook)
+    TagRemovePreprocessor(remove_cell_tags={"worked"}).preprocess(notebook, {})
+    _drop_unused_imports(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "explore" in _names(cell, ast.Load):
+            cell.outputs = []
+    return notebook
+
+
+def _open_text(text, closed):
+    """Return what stays of a markdown text, and whether the text after it is closed."""
+    kept, fenced = [], False
+    for line in _FOLD.sub("", text).splitlines():
+        fenced ^= line.startswith("```")
+        if not fenced and line.startswith(CLOSED):
+            closed = True
+            if line.startswith("## Recap"):
+                kept += [line, "", _OWN_WORDS, ""]
+        elif not fenced and (line.startswith(("## ", "### Your turn", "### Part")) or line.startswith("**Next:**")):
+            closed = False
+        if not closed:
+            kept.append(re.sub(r"\[([^]]*)\]\(\.\./helpers/[^)]*\)", r"\1", line))
+    return "\n".join(kept).strip(), closed
+
+
+def _close_dependents(notebook):
+    """Tag the code cells that need a name which no open cell before them defines."""
+    known = set(dir(builtins)) | {"__name__"}
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or "worked" in cell.metadata.get("tags", []):
+            continue
+        for line, _, name, module in _imports(cell):
+            if module in {f"helpers.core.{m}" for m in SUBMISSIONS}:
+                cell.source = cell.source.replace(line, "")
+            else:
+                known.add(name)
+        own = _names(cell, ast.Store)
+        if _names(cell, ast.Load) - own - known:
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "worked"]
+        else:
+            known |= own
+
+
+def _drop_unused_imports(notebook):
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    used = set().union(*(_names(cell, ast.Load) for cell in cells))
+    for cell in cells:
+        for line, _, name, module in _imports(cell):
+            if name not in used and module.startswith("helpers.") and not module.startswith("helpers.answers"):
+                cell.source = cell.source.replace(line, "")
+        cell.source = re.sub(r"\n{3,}", "\n\n", cell.source).strip("\n")
+
+
+def _imports(cell):
+    """Yield (line, alias node, name in the notebook, full module name) for each import of a code cell."""
+    lines = cell.source.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(cell.source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                parent = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                yield (
+                    lines[node.lineno - 1],
+                    alias,
+                    (alias.asname or alias.name).split(".")[0],
+                    parent + alias.name,
+                )
+
+
+def _names(cell, context):
+    """Return the names that a code cell reads (ast.Load) or defines (ast.Store), wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(cell.source)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+            found.add(node.id)
+        elif context is ast.Store and isinstance(node, ast.FunctionDef | ast.ClassDef | ast.arg):
+            found.add(node.arg if isinstance(node, ast.arg) else node.name)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- helpers
+
+
+def uses(notebooks):
+    """Return {(room, topic): names} of what the code cells of `notebooks` use of the rooms."""
+    found = {}
+    for notebook in notebooks:
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        aliases = {}
+        for cell in cells:
+            for _, _, name, module in _imports(cell):
+                package, _, topic = module.rpartition(".")
+                if package in {f"helpers.{room}" for room in ROOMS if room != "answers"}:
+                    aliases[name] = (package.removeprefix("helpers."), topic)
+                    found.setdefault(aliases[name], set())
+        for node in (node for cell in cells for node in ast.walk(ast.parse(cell.source))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+                found[aliases[node.value.id]].add(node.attr)
+    return found
+
+
+def _source(room, topic):
+    return (ROOT / "helpers" / room / f"{topic}.py").read_text(encoding="utf-8")
+
+
+def _needed(modules):
+    """Return the modules, as (room, topic), that these import of the rooms, and so on, and these themselves."""
+    found, todo = set(), set(modules)
+    while todo:
+        found |= todo
+        tree = [node for room, topic in todo for node in ast.walk(ast.parse(_source(room, topic)))]
+        names = {f"{n.module}.{alias.name}" for n in tree if isinstance(n, ast.ImportFrom) for alias in n.names}
+        names |= {n.module for n in tree if isinstance(n, ast.ImportFrom)}
+        parts = {tuple(name.split(".")[1:3]) for name in names if name.startswith("helpers.") and name.count(".") >= 2}
+        todo = {p for p in parts if p[0] in ROOMS and p[1] != "explorer"} - found
+    return found
+
+
+def _sealed(source):
+    """Return source code as it stands in the archive: the rooms have a private name and lie two levels deeper."""
+    return _ROOM_NAME.sub(r"helpers._sealed.\1", source).replace("(__file__).parents[2]", "(__file__).parents[4]")
+
+
+def _door(room, topic, names):
+    """Return the source of the module that offers `names` of a sealed one."""
+    lines = [f'"""What the notebooks use of {room}/{topic}; the rest belongs to the worked edition."""', ""]
+    if room == "explore":
+        questions = {q.id: q.points for q in answers.of_topic(topic) if q.points}
+        lines += ["from helpers.progress import opens", f"from helpers._sealed.explore import {topic} as _room", ""]
+        lines += [f"_questions = {questions!r}"]
+        lines += [f"{name} = opens(_room.{name}, _questions)" for name in sorted(names)]
+    elif names:
+        lines += [f"from helpers._sealed.{room}.{topic} import {', '.join(sorted(names))}  # noqa: F401"]
+    return "\n".join(lines) + "\n"
+
+
+def _write_helpers(folder, used):
+    source = ROOT / "helpers"
+    for room in ROOMS:
+        (folder / room).mkdir(parents=True)
+        shutil.copy(source / room / "__init__.py", folder / room)
+    (folder / "__init__.py").write_text(_INIT, encoding="utf-8")
+    for name in OPEN_MODULES:
+        shutil.copy(source / f"{name}.py", folder)
+    for file in (source / "explore").glob("explorer.*"):
+        shutil.copy(file, folder / "explore")
+    words = (source / "answers" / "__init__.py").read_text(encoding="utf-8")
+    (folder / "answers" / "__init__.py").write_text(_sealed(words) + _NO_ANSWER, encoding="utf-8")
+    for (room, topic), names in used.items():
+        if (room, topic) != ("explore", "explorer"):
+            (folder / room / f"{topic}.py").write_text(_door(room, topic, names), encoding="utf-8")
+    rooms = [("answers", file.stem) for file in (source / "answers").glob("*.py") if file.stem != "__init__"]
+    with zipfile.ZipFile(folder / "sealed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("_sealed/__init__.py"), "")
+        for room in ROOMS:
+            archive.writestr(zipfile.ZipInfo(f"_sealed/{room}/__init__.py"), "")
+        for room, topic in sorted(_needed([*used, *rooms])):
+            entry = zipfile.ZipInfo(f"_sealed/{room}/{topic}.py")  # dated 1980: equal builds are equal files
+            archive.writestr(entry, _sealed(_source(room, topic)), zipfile.ZIP_DEFLATED)
+
+
+# ---------------------------------------------------------------------------------------------------- the edition
+
+
+def student_notebooks():
+    """Return {file name: notebook} of the student edition, closed and with the outputs that remain."""
+    made = {}
+    for path in sorted(build_notebooks.NOTEBOOKS.glob("*.ipynb")):
+        made[path.name] = close(nbformat.read(path, as_version=4))
+        if path.stem.startswith("00"):
+            made[path.name].cells.insert(1, nbformat.v4.new_markdown_cell(_WELCOME, id="student-edition"))
+            text = made[path.name].cells[0]
+            text.source = text.source.replace(" The worked solution follows.", "")
+        build_notebooks.clean(made[path.name])
+    return made
+
+
+def build(folder):
+    """Write the student edition into `folder`, in place of an older one, and return it.
+
+    Raises ValueError for a folder that holds something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "helpers" / "sealed.zip").exists():
+        raise ValueError(f"{folder} holds something other than a student edition; name an empty or a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".student.") as made:
+        made = Path(made) / "student"
+        notebooks = student_notebooks()
+        (made / "notebooks").mkdir(parents=True)
+        for name, notebook in notebooks.items():
+            build_notebooks.write(notebook, made / "notebooks" / name)
+        _write_helpers(made / "helpers", uses(notebooks.values()))
+        for name in FILES:
+            if (ROOT / name).exists():
+                (made / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, made / name)
+        (made / "README.md").write_text(_README, encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(made, folder)
+    return folder
+
+
+def main(arguments=None):
+    """Build the student edition into the folder named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.student", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", default=ROOT / "build" / "student", help="build/student when left out")
+    try:
+        folder = build(parser.parse_args(arguments).folder)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{folder}: {len(list((folder / 'notebooks').glob('*.ipynb')))} notebooks")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
