@@ -223,6 +223,7 @@ def main(arguments=None):
     parser.add_argument("--output", default="build/p1", help="the folder to write to (default: build/p1)")
     parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True,
                         help="continue an unfinished training, keep a finished one (the default)")  # fmt: skip
+    parser.add_argument("--knobs", action="store_true", help="turn one knob of the best recipe at a time, shortened")
     parser.add_argument(
         "--report", action="store_true", help="train nothing; fill artifacts/p1/ from the output folder"
     )

@@ -716,7 +716,7 @@ def draw_curves(curves, path="p1_curves.png"):
 RECIPES = {
     # Only the handout's knobs: N(0, 1) weights, and plain gradient descent with momentum.
     "handout": {
-        "hiddens": [256],
+        "hiddens": [1024],
         "activation": Sigmoid,
         "weight_init_fn": random_normal_weight_init,
         "lr": 1.0,
