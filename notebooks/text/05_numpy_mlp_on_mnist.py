@@ -207,7 +207,7 @@ figures.distortions(train[0][0], copies, data.name)
 # %%
 shipped, record = studies.shipped()
 runs = {name: record[recipe] for name, recipe in (("as asked", "handout"), ("shipped", "best"))}
-errors = {name: [100 * seed["test_error"] for seed in run["seeds"]] for name, run in runs.items()}
+errors = {n: [100 * seed["test_error"] for seed in run["seeds"]] for n, run in runs.items()}
 told = [f"{np.mean(e):.2f} ± {np.std(e, ddof=1):.2f} %" for e in errors.values()]
 Table.columns({"recipe": runs, "test error": told, "seeds": [len(e) for e in errors.values()]})
 
