@@ -880,7 +880,7 @@ class ErrorQuestion(PieceQuestion):
 _RECIPE = (
     "two hidden layers of ReLU, 256 and 128 wide, weights scaled to N(0, 2/d), momentum 0.9, batches of 128 and a "
     "learning rate that falls from 0.1 to 0 in eight epochs misread fewer than 2 % of the test pictures. With N(0, 1) "
-    "weights as handed out, one hidden layer of 256 sigmoids and a learning rate of 1 stay below 5 %."
+    "weights as handed out, one hidden layer of 512 sigmoids and a learning rate of 1 stay below 5 %."
 )
 _ERROR_SLIPS = (
     Slip("a rate cannot be negative.", lambda rate: rate < 0),
