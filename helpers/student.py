@@ -41,6 +41,7 @@ CLOSED = (
     "### Worked",
     "## Cross-check",
     "## Logits of 1000",
+    "## The shipped model",  # else it could be handed in as the own one
     "## What it says, honestly",
     "## Recap",
 )
