@@ -1,5 +1,6 @@
 // The page's half of an explorer: native controls, a picture whose alternative text follows it, one sentence.
-// The kernel answers every request with one frame; while it draws, newer choices replace older ones, so no queue grows.
+// One request is under way at a time, and the kernel answers it with one frame; what the reader does meanwhile goes with
+// the next one, newer choices in place of older ones, so that no queue grows.
 
 let views = 0;
 
@@ -87,22 +88,78 @@ const kinds = {
     };
     return { parts: [make("label", { for: id }, facts.label), field], show };
   },
+  pad(facts, id, choose) {
+    const side = 200; // on the page; strokes are written down in hundredths of it
+    const label = `${facts.label}, with mouse, pen or finger`;
+    const sheet = make("canvas", { width: 2 * side, height: 2 * side, role: "img", "aria-label": label });
+    const pen = sheet.getContext("2d");
+    let strokes = [];
+    let drawing = false;
+    function draw() {
+      pen.clearRect(0, 0, 2 * side, 2 * side);
+      Object.assign(pen, { lineWidth: 0.14 * side, lineCap: "round", lineJoin: "round", strokeStyle: "#1f2933" });
+      for (const points of strokes) {
+        pen.beginPath();
+        for (const [x, y] of [points[0], ...points]) pen.lineTo(0.02 * side * (x + 0.5), 0.02 * side * (y + 0.5));
+        pen.stroke();
+      }
+    }
+    const report = () => choose(strokes.map((points) => points.map((point) => point.join(",")).join(" ")).join("; "));
+    const extend = (event) => {
+      const box = sheet.getBoundingClientRect();
+      const grid = (part) => Math.min(99, Math.max(0, Math.floor(100 * part)));
+      const point = [grid((event.clientX - box.left) / box.width), grid((event.clientY - box.top) / box.height)];
+      const points = strokes[strokes.length - 1];
+      const [x, y] = points[points.length - 1] ?? [-9, -9];
+      if (Math.hypot(point[0] - x, point[1] - y) < 2) return; // a finer line would only be a longer one
+      points.push(point);
+      draw();
+      report();
+    };
+    sheet.addEventListener("pointerdown", (event) => {
+      drawing = true;
+      sheet.setPointerCapture(event.pointerId);
+      strokes.push([]);
+      extend(event);
+    });
+    sheet.addEventListener("pointermove", (event) => drawing && extend(event));
+    for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, () => (drawing = false));
+    const change = (name, act) => {
+      const button = make("button", { type: "button" }, name);
+      button.addEventListener("click", () => {
+        strokes = act(strokes);
+        draw();
+        report();
+      });
+      return button;
+    };
+    const buttons = [change("Undo stroke", (all) => all.slice(0, -1)), change("Clear", () => [])];
+    const show = (value) => {
+      if (drawing) return;
+      const written = value.split(";").filter((stroke) => stroke.trim());
+      strokes = written.map((stroke) => stroke.trim().split(/\s+/).map((point) => point.split(",").map(Number)));
+      draw();
+    };
+    return { parts: [make("span", {}, facts.label), sheet, make("div", { class: "buttons" }, ...buttons)], show };
+  },
 };
 
 function render({ model, el }) {
   const form = model.get("form");
   const view = `${Date.now()}-${++views}`;
   const values = {}; // as shown here
-  let touched = {}; // what the reader chose since the last answer
+  let touched = {}; // what the reader chose since the last request
   let pointer = null;
-  let serial = 0;
+  let waiting = false;
   let timer = null; // of Play
 
   function ask() {
-    serial += 1;
     root.setAttribute("aria-busy", "true"); // screen readers wait with the sentence
-    model.set("asked", { view, serial, values: { ...touched }, pointer });
-    model.save_changes();
+    if (waiting) return;
+    waiting = true;
+    model.send({ view, values: touched, pointer });
+    touched = {};
+    pointer = null;
   }
 
   function choose(name, value) {
@@ -209,20 +266,15 @@ function render({ model, el }) {
 
   function update() {
     const frame = model.get("frame");
-    const url = URL.createObjectURL(new Blob([model.get("png")], { type: "image/png" }));
-    const stale = frame.answers.view === view && frame.answers.serial < serial; // newer choices are on their way
-    image.onload = () => {
-      URL.revokeObjectURL(url);
-      if (!stale) root.removeAttribute("aria-busy");
-    };
-    image.src = url;
+    image.onload = () => waiting || root.removeAttribute("aria-busy");
+    image.src = model.get("picture"); // a data URL is there sooner than a blob, which another process hands out
     image.alt = frame.sentence;
     sentence.setAttribute("role", frame.problem ? "alert" : "status");
     sentence.textContent = frame.problem ? `Not drawn. ${frame.problem}` : frame.sentence;
     code.textContent = frame.code;
-    if (stale) return;
-    touched = {};
-    pointer = null;
+    if (frame.answers === view) waiting = false;
+    if (!waiting && (pointer || Object.keys(touched).length)) ask();
+    if (waiting) return; // newer choices are on their way
     for (const [name, value] of Object.entries(frame.values)) {
       values[name] = value;
       fields[name].show(value, ends(name));

@@ -132,6 +132,10 @@ class _Text(Control):
         return super().facts() | {"rows": self.rows}
 
 
+class _Pad(_Text):
+    kind = "pad"
+
+
 def slider(label, value, low, high, step):
     """Return a slider over the real numbers low, low + step, ..., high; values beyond move to the nearest end.
 
@@ -165,15 +169,19 @@ def text(label, value, rows=1):
     return _Text(label, value, rows)
 
 
+def pad(label, value=""):
+    """Return a pad to draw on; its value is text: strokes separated by ";", of points "x,y" from 0,0 to 99,99."""
+    return _Pad(label, value, rows=0)
+
+
 class _Page(anywidget.AnyWidget):
     """What the page shares with the kernel."""
 
     _esm = Path(__file__).with_suffix(".js")
     _css = Path(__file__).with_suffix(".css")
     form = traitlets.Dict().tag(sync=True)  # what does not change: controls, their rows, the stepping slider
-    frame = traitlets.Dict().tag(sync=True)  # the answer: values, sentence, code, and which request it answers
-    png = traitlets.Bytes().tag(sync=True)
-    asked = traitlets.Dict().tag(sync=True, echo_update=False)  # what the reader did since the last answer
+    frame = traitlets.Dict().tag(sync=True)  # values, sentence, code, and the view whose request this answers
+    picture = traitlets.Unicode().tag(sync=True)  # a data URL
 
 
 class Explorer:
@@ -181,9 +189,10 @@ class Explorer:
 
     `scene` draws (see `helpers.figures.scene.Scene`); `controls` maps the names of its state to controls; `call` is the
     expression that makes this explorer, from which the line "as code" is built. `steps` names the whole-number slider
-    that Previous, Next and Play move. `rows` groups control names side by side; by default two in a row. With `drag`
-    a sentence, such as "Drag the start", the picture itself can be dragged: `scene.pointed(x, y)` says what changes.
-    `pause` is the number of seconds between two steps of Play.
+    that Previous, Next and Play move, `pause` seconds apart. `rows` groups control names side by side; by default two
+    in a row. With `drag` a sentence, such as "Drag the start", the picture itself can be dragged: `scene.pointed(x, y)`
+    says what changes. `picture` holds PNG bytes, `sentence` what describes them, and `problem` what kept the present
+    state from being drawn.
     Setting `Explorer.raise_errors = True` lets a redraw's exception propagate, for tests.
     """
 
@@ -192,8 +201,8 @@ class Explorer:
     def __init__(self, scene, controls, call, steps=None, rows=None, drag="", pause=0.7):
         self.scene, self.controls, self.call, self.steps = scene, dict(controls), call, steps
         self.initial = self.state
-        self.sentence = self.problem = ""
-        self._held, self._answers = False, {}
+        self.picture, self.sentence, self.problem = b"", "", ""
+        self._held, self._answers = False, ""
         names = list(self.controls)
         self._page = _Page(
             form={
@@ -202,7 +211,7 @@ class Explorer:
                 "steps": steps, "pause": pause, "drag": drag, "size": scene.size,
             }
         )  # fmt: skip
-        self._page.observe(self._answer, "asked")
+        self._page.on_msg(self._answer)
         for control in self.controls.values():
             control.observe(self._changed, "value")
         self.redraw()
@@ -211,11 +220,6 @@ class Explorer:
     def state(self):
         """The present values of the controls, by name."""
         return {name: control.value for name, control in self.controls.items()}
-
-    @property
-    def picture(self):
-        """The present picture as PNG bytes."""
-        return self._page.png
 
     @property
     def as_code(self):
@@ -239,14 +243,14 @@ class Explorer:
 
     def redraw(self):
         """Draw the present state and show it; raises whatever the scene raises."""
-        picture, self.sentence = self.scene.draw(**self.state)
+        self.picture, self.sentence = self.scene.draw(**self.state)
         self.problem = ""
-        self._show(picture)
+        self._show()
 
-    def _show(self, picture):
+    def _show(self):
         """Send picture, sentence and state to the page in one message."""
         with self._page.hold_sync():
-            self._page.png = picture
+            self._page.picture = "data:image/png;base64," + base64.b64encode(self.picture).decode()
             self._page.frame = {
                 "number": self._page.frame.get("number", 0) + 1, "answers": self._answers,
                 "values": {name: control.shown() for name, control in self.controls.items()},
@@ -258,10 +262,8 @@ class Explorer:
         if not self._held:
             self._attempt(self.redraw)
 
-    def _answer(self, change):
+    def _answer(self, _, asked, __):
         """Do what the page asked for, and answer even if nothing came of it: the page waits."""
-        asked = change["new"]
-        self._answers = {"view": asked["view"], "serial": asked["serial"]}
 
         def act():
             self._held = True
@@ -275,7 +277,11 @@ class Explorer:
                 self._held = False
             self.redraw()
 
-        self._attempt(act)
+        self._answers = asked["view"]
+        try:
+            self._attempt(act)
+        finally:
+            self._answers = ""
 
     def _attempt(self, act):
         try:
@@ -284,7 +290,7 @@ class Explorer:
             if self.raise_errors:
                 raise
             self.problem = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            self._show(self.picture)
+            self._show()
 
     def __repr__(self):
         return self.sentence
