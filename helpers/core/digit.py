@@ -1,0 +1,60 @@
+"""A digit drawn by hand, brought into the form of MNIST's images."""
+
+import numpy as np
+
+SIZE, BOX = 28, 20  # MNIST: digits fitted into 20 by 20, then centred by mass in 28 by 28
+PEN = 1.25  # radius of the pen in MNIST's pixels, as thick as most of its digits are written
+_PAD = 100  # a drawing is written down on a grid of 100 by 100
+
+
+def parse_strokes(text):
+    """Return the strokes that `text` describes, a list of arrays (points, 2), x to the right and y down, in [0, 99].
+
+    Strokes are separated by ";", points by spaces, as in "10,20 30,25; 50,50". Raises ValueError for anything else.
+    """
+    strokes = []
+    for words in filter(None, (stroke.split() for stroke in text.split(";"))):
+        try:
+            points = np.array([[int(number) for number in word.split(",")] for word in words], dtype=float)
+        except ValueError:
+            points = np.empty(0)
+        if points.ndim != 2 or points.shape[1] != 2 or points.min() < 0 or points.max() >= _PAD:
+            shown = " ".join(words)[:40]
+            raise ValueError(f"{shown!r} is no stroke; write points such as 10,20 with numbers from 0 to 99")
+        strokes.append(points)
+    return strokes
+
+
+def as_mnist(strokes):
+    """Return the strokes as an image (28, 28) in [0, 1], ink 1, made the way MNIST's images were.
+
+    The drawing keeps its proportions and is scaled until its longer side fills 20 pixels; then it is moved until its
+    centre of mass is the centre of the image (LeCun, Cortes and Burges, The MNIST database). Nothing drawn gives zeros.
+    """
+    if not strokes:
+        return np.zeros((SIZE, SIZE))
+    points = np.concatenate(strokes)
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = (BOX - 2 * PEN) / max(*(high - low), 1.0)
+    middle = (SIZE - 1) / 2
+    placed = [(stroke - (low + high) / 2) * scale + middle for stroke in strokes]
+    x, y = _centre(_inked(placed))
+    return _inked([stroke + (middle - x, middle - y) for stroke in placed])
+
+
+def _inked(strokes):
+    """How much of each pixel the pen covers: 1 within its radius, fading to 0 over one pixel."""
+    rows, columns = np.indices((SIZE, SIZE))
+    pixels = np.stack([columns, rows], axis=-1).reshape(-1, 1, 2)
+    starts = np.concatenate([stroke[:-1] if len(stroke) > 1 else stroke for stroke in strokes])
+    ends = np.concatenate([stroke[1:] if len(stroke) > 1 else stroke for stroke in strokes])
+    along = ends - starts
+    length = np.maximum((along**2).sum(axis=1), 1e-12)
+    part = np.clip(((pixels - starts) * along).sum(axis=-1) / length, 0, 1)
+    distance = np.sqrt(((starts + part[..., None] * along - pixels) ** 2).sum(axis=-1)).min(axis=1)
+    return np.clip(PEN + 0.5 - distance, 0, 1).reshape(SIZE, SIZE)
+
+
+def _centre(image):
+    rows, columns = np.indices(image.shape)
+    return (columns * image).sum() / image.sum(), (rows * image).sum() / image.sum()

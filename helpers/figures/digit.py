@@ -1,0 +1,58 @@
+"""The picture beside the drawing pad: what the network is given, and what it makes of it."""
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from helpers import style
+from helpers.core import digit
+from helpers.core import mlp_studies as studies
+from helpers.figures.scene import Scene
+
+
+class DigitScene(Scene):
+    """A drawing as an image of MNIST's kind, and the ten probabilities that `network` gives it."""
+
+    def __init__(self, network):
+        fig, (left, right) = style.figure(height=3.3, ncols=2, width_ratios=(1, 1.5))
+        super().__init__(fig)
+        self.network = network
+        with style.context():
+            self.image = self.moving(left.imshow(np.zeros((digit.SIZE, digit.SIZE)), cmap="gray_r", vmin=0, vmax=1))
+            corner = (digit.SIZE - digit.BOX) / 2 - 0.5
+            frame = Rectangle((corner, corner), digit.BOX, digit.BOX, fill=False, color=style.BLUE, linestyle=":")
+            self.moving(left.add_patch(frame))
+            middle = (digit.SIZE - 1) / 2
+            self.moving(left.plot(middle, middle, "+", color=style.ORANGE, markersize=10, markeredgewidth=2)[0])
+            left.set(title="what the network sees", xticks=[], yticks=[])
+            left.set_xlabel("28 × 28; box 20 × 20; + centre of mass")
+            left.grid(False)
+            self.bars = [self.moving(bar) for bar in right.barh(range(10), np.zeros(10), color=style.SKY)]
+            self.percents = [self.moving(right.text(0, k, "", va="center")) for k in range(10)]
+            right.set(title="what it says", xlim=(0, 122), ylim=(9.6, -0.6), yticks=range(10), xlabel="probability, %",
+                      xticks=range(0, 101, 25))  # fmt: skip
+            right.grid(axis="y", visible=False)
+
+    def update(self, example, strokes):
+        """Show the drawing that `strokes` describes; where it came from (`example`) does not matter here."""
+        image = digit.as_mnist(digit.parse_strokes(strokes))
+        self.image.set_data(image)
+        drawn = image.any()
+        chances = studies.probabilities(self.network, image.reshape(1, -1))[0] if drawn else np.zeros(10)
+        best, second = np.argsort(-chances, kind="stable")[:2]
+        for k, (bar, percent) in enumerate(zip(self.bars, self.percents, strict=True)):
+            bar.set_width(100 * chances[k])
+            bar.set_facecolor(style.BLUE if drawn and k == best else style.SKY)
+            percent.set(x=100 * chances[k] + 1.5, text=_percent(chances[k]) if drawn else "")
+        if not drawn:
+            return "Nothing is drawn yet. Draw a digit, or choose an example."
+        doubt = " It hesitates." if chances[best] < 0.7 else ""
+        first, other = _percent(chances[best]), _percent(chances[second])
+        return f"The network reads {_a(best)} with {first}, or else {_a(second)} with {other}.{doubt}"
+
+
+def _percent(chance):
+    return f"{100 * chance:.1f} %"
+
+
+def _a(number):
+    return f"an {number}" if number == 8 else f"a {number}"
