@@ -2,19 +2,27 @@
 
 Sections: `mlp` trains the network of Programming 1 in numpy (helpers/core/mlp.py) and in PyTorch, eager and compiled.
 There a ratio above 1 means that numpy is faster. `cnn` trains the network of Programming 2 at each image size and
-holds its speed against that of a plain matrix product in the same minute. Numbers are medians with their spread.
+holds its speed against that of a plain matrix product in the same minute. `explorers` draws every explorer at many
+stops of every control. Numbers are medians with their spread.
 """
 
 import argparse
+import functools
+import importlib
+import math
 import platform
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 
 from helpers.core import mlp as p1
 
 NETWORKS = ((784, 256, 128, 10), (784, 800, 400, 10))
+EXPLORERS = ("descent.descend", "descent.race", "gates.neuron", "gates.hidden_plane", "backprop.backpropagation",
+             "convolution.window", "mlp.knobs", "digit.draw", "cnn.feature_maps", "cnn.answers")  # fmt: skip
+LATENCY = Path(__file__).parents[1] / "build" / "latency.txt"
 BATCH_SIZE, LEARNING_RATE, MOMENTUM = 128, 0.05, 0.9
 
 
@@ -189,7 +197,34 @@ def cnn(quick=False):
         print(f"  {size:<8}{spread(seconds, 1):>24}{spread(speeds, 0):>24}{spread(parts):>24}")
 
 
-SECTIONS = {"mlp": mlp, "cnn": cnn}
+def explorers(quick=False):
+    """Print how long each explorer takes to draw, control by control, and how long readers wait in JupyterLab."""
+    most = 10 if quick else 40
+    print(f"\nExplorers, from a changed control to an encoded picture, {most} stops of each control:")
+    print(f"  {'explorer':28}{'control':16}{'pictures':>9}{'median ms':>11}{'p90 ms':>9}")
+    for name in EXPLORERS:
+        module, function = name.split(".")
+        try:
+            explorer = getattr(importlib.import_module(f"helpers.explore.{module}"), function)()
+        except (OSError, ValueError) as reason:  # nothing trained yet, or no data
+            print(f"  {name:28}left out: {reason}")
+            continue
+        for control, chosen in explorer.controls.items():
+            explorer.reset()
+            stops = chosen.stops()
+            stops = stops[:: max(1, len(stops) // most)]
+            times = sorted(1000 * timed(functools.partial(explorer.set, **{control: value}))[0] for value in stops)
+            if times:
+                p90 = times[math.ceil(0.9 * len(times)) - 1]
+                print(f"  {name:28}{control:16}{len(times):9}{statistics.median(times):11.1f}{p90:9.1f}")
+    if LATENCY.exists():
+        print(f"\nIn JupyterLab, from key or drag to the changed picture, when `make test-browser` last ran:\n"
+              f"{LATENCY.read_text()}")  # fmt: skip
+    else:
+        print("\n`make test-browser` measures from key or drag to the changed picture in JupyterLab.")
+
+
+SECTIONS = {"mlp": mlp, "cnn": cnn, "explorers": explorers}
 
 
 def main(arguments=None):
