@@ -505,7 +505,7 @@ def test_the_expected_values_agree_with_autograd():
         theirs = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(labels), reduction="none")
         np.testing.assert_allclose(room._losses(logits, labels), theirs, atol=1e-9)
     for sizes in (room._SIZES, room._SQUARE):
-        W, b, x, y = room._example(sizes)
+        W, b, x, y = room.probes.example(sizes)
         leaves = [torch.tensor(a, requires_grad=True) for a in W + b]
         h = torch.tensor(x)
         for i in range(3):

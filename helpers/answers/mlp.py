@@ -15,6 +15,7 @@ import numpy as np
 
 from helpers import datasets
 from helpers.checks import Question, Slip, Verdict, read_number
+from helpers.core import probes
 
 
 @dataclass(frozen=True)
@@ -140,28 +141,6 @@ def _relu(x):
     return np.maximum(x, 0.0)
 
 
-def _new(piece):
-    return piece() if isinstance(piece, type) else piece
-
-
-def _activated(number, x, *pieces):
-    return np.array(_new(pieces[number])(x.copy()))
-
-
-def _derived(number, x, *pieces):
-    activation = _new(pieces[number])
-    activation(x[::-1].copy())  # an earlier batch must leave nothing behind
-    activation(x.copy())
-    activation.derivative()  # asking twice must give the same
-    return np.array(activation.derivative())
-
-
-def _overwritten(number, *pieces):
-    x = _POINTS.copy()
-    _new(pieces[number])(x)
-    return x
-
-
 def _central(f, x, step=1e-6):
     return (f(x + step) - f(x - step)) / (2 * step)
 
@@ -238,14 +217,16 @@ def _activation_probes(number, name):
         return tuple(Slip(sentence, partial(make, x)) for sentence, make in slips)
 
     return (
-        Probe(f"{name}, forward", partial(_activated, number, _POINTS), partial(f, _POINTS), at(_POINTS, forward)),
-        Probe(f"{name} at ±800", partial(_activated, number, _FAR), partial(f, _FAR), at(_FAR, forward)),
         Probe(
-            f"{name}, forward", partial(_overwritten, number), lambda: _POINTS,
+            f"{name}, forward", partial(probes.activated, number, _POINTS), partial(f, _POINTS), at(_POINTS, forward)
+        ),
+        Probe(f"{name} at ±800", partial(probes.activated, number, _FAR), partial(f, _FAR), at(_FAR, forward)),
+        Probe(
+            f"{name}, forward", partial(probes.overwritten, number, _POINTS), lambda: _POINTS,
             said="it writes into the array that it is given; compute a new one.",
         ),
         Probe(
-            f"{name}, derivative", partial(_derived, number, _POINTS), partial(_central, f, _POINTS),
+            f"{name}, derivative", partial(probes.derived, number, _POINTS), partial(_central, f, _POINTS),
             at(_POINTS, derivative), said="it does not agree with a central difference.",
         ),
     )  # fmt: skip
@@ -332,30 +313,10 @@ _GRADIENT_SLIPS = (
 )  # fmt: skip
 
 
-def _loss_of(x, y, criterion):
-    return np.array(_new(criterion)(x.copy(), y.copy()))
-
-
-def _gradient_of(x, y, criterion):
-    made = _new(criterion)
-    made(x[::-1].copy(), y.copy())
-    made(x.copy(), y.copy())
-    made.derivative()
-    return np.array(made.derivative())
-
-
-def _given_back(criterion):
-    x, y = _LOGITS.copy(), _LABELS.copy()
-    made = _new(criterion)
-    made(x, y)
-    made.derivative()
-    return np.concatenate([x, y])
-
-
 _CRITERION_PROBES = (
-    Probe("the loss", partial(_loss_of, _LOGITS, _LABELS), lambda: _losses(_LOGITS, _LABELS),
+    Probe("the loss", partial(probes.loss_of, _LOGITS, _LABELS), lambda: _losses(_LOGITS, _LABELS),
           tuple(Slip(sentence, partial(make, _LOGITS, _LABELS)) for sentence, make in _LOSS_SLIPS)),
-    Probe("the loss of rows of very different size", partial(_loss_of, _UNEVEN, _HUGE_LABELS),
+    Probe("the loss of rows of very different size", partial(probes.loss_of, _UNEVEN, _HUGE_LABELS),
           lambda: _losses(_UNEVEN, _HUGE_LABELS),
           (
               Slip("the largest logit of the whole batch was subtracted; take each row's own (axis=1, keepdims=True).",
@@ -363,16 +324,16 @@ _CRITERION_PROBES = (
               Slip("the exponentials overflowed: subtract each row's largest logit before np.exp.",
                    lambda: _cross(_softmax(_UNEVEN, most=0), _HUGE_LABELS)),
           )),
-    Probe("the loss of logits of ±10,000", partial(_loss_of, _HUGE, _HUGE_LABELS),
+    Probe("the loss of logits of ±10,000", partial(probes.loss_of, _HUGE, _HUGE_LABELS),
           lambda: _losses(_HUGE, _HUGE_LABELS), _UNDERFLOW_SLIPS),
-    Probe("the gradient", partial(_gradient_of, _LOGITS, _LABELS), lambda: _softmax(_LOGITS) - _LABELS,
+    Probe("the gradient", partial(probes.gradient_of, _LOGITS, _LABELS), lambda: _softmax(_LOGITS) - _LABELS,
           tuple(Slip(sentence, lambda make=make: make(_softmax(_LOGITS), _LABELS))
                 for sentence, make in _GRADIENT_SLIPS)),
-    Probe("the gradient at logits of ±10,000", partial(_gradient_of, _HUGE, _HUGE_LABELS),
+    Probe("the gradient at logits of ±10,000", partial(probes.gradient_of, _HUGE, _HUGE_LABELS),
           lambda: _softmax(_HUGE) - _HUGE_LABELS,
           (Slip("the exponentials overflowed here, though not in the loss: use the same shifted logits.",
                 lambda: _softmax(_HUGE, most=0) - _HUGE_LABELS),)),
-    Probe("the criterion", _given_back, lambda: np.concatenate([_LOGITS, _LABELS]),
+    Probe("the criterion", partial(probes.given_back, _LOGITS, _LABELS), lambda: np.concatenate([_LOGITS, _LABELS]),
           said="it writes into the logits or the labels that it is given; compute new arrays."),
 )  # fmt: skip
 
@@ -437,44 +398,19 @@ def _alike(value, right):
 
 
 _INIT_PROBES = (
-    Probe("random_normal_weight_init", lambda weights, biases: weights(*_SHAPE),
+    Probe("random_normal_weight_init", partial(probes.weights_drawn, _SHAPE),
           _drawn(lambda rng: rng.standard_normal(_SHAPE)), _WEIGHT_SLIPS,
           said="the numbers do not look like draws from N(0, 1), mean 0 and standard deviation 1.", same=_like),
-    Probe("random_normal_weight_init", lambda weights, biases: np.array_equal(weights(3, 4), weights(3, 4)),
+    Probe("random_normal_weight_init", partial(probes.weights_repeat, (3, 4)),
           lambda: False, said="two calls gave the same numbers: do not seed the generator inside the function."),
-    Probe("zeros_bias_init", lambda weights, biases: biases(7), lambda: np.zeros(7), _BIAS_SLIPS, same=_alike),
+    Probe("zeros_bias_init", partial(probes.biases_made, 7), lambda: np.zeros(7), _BIAS_SLIPS, same=_alike),
 )  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------- d: the network
 
-_RATE, _BATCH = 0.3, 5
-_SIZES, _SQUARE = (6, 5, 4, 3), (4, 4, 4, 4)
-
-
-def _example(sizes=_SIZES, batch=_BATCH, seed=1):
-    """Return the weights, biases, inputs and one-hot labels of a small case, always the same."""
-    rng = np.random.default_rng(seed)
-    W = [rng.normal(size=pair) for pair in zip(sizes[:-1], sizes[1:], strict=True)]
-    b = [rng.normal(size=d) for d in sizes[1:]]
-    return W, b, rng.normal(size=(batch, sizes[0])), np.eye(sizes[-1])[rng.integers(0, sizes[-1], batch)]
-
-
-def _build(pieces, sizes=_SIZES, full=False, **more):
-    """Return the reader's network with the example's weights; `full` gives the output layer an activation too."""
-    MLP, Sigmoid, criterion = pieces
-    W, b, _, _ = _example(sizes)
-    made = {"W": iter(W), "b": iter(b)}
-
-    def init(name, *shape):
-        array = next(made[name], np.empty(0))
-        return array if array.shape == shape else np.zeros(shape)
-
-    hiddens = list(sizes[1:-1])
-    return MLP(
-        sizes[0], sizes[-1], hiddens, [_new(Sigmoid) for _ in range(len(hiddens) + full)],
-        partial(init, "W"), partial(init, "b"), _new(criterion), _RATE, **more,
-    )  # fmt: skip
+_RATE, _BATCH, _M = probes.RATE, probes.BATCH, probes.MOMENTUM
+_SIZES, _SQUARE = probes.SIZES, probes.SQUARE
 
 
 def _forward(W, b, x, output=lambda z: z, hidden=_sigmoid, sign=1):
@@ -489,7 +425,7 @@ def _forward(W, b, x, output=lambda z: z, hidden=_sigmoid, sign=1):
 def _backward(sizes=_SIZES, slope=_slope, back=lambda d, W: d @ W.T, product=lambda h, d: h.T @ d, W_factor=1.0,
               b_factor=1.0, start=lambda o, y: o - y, late=False):  # fmt: skip
     """Return the gradients of the example's mean loss in one row, with one line exchanged: the reader's slip."""
-    W, b, x, y = _example(sizes)
+    W, b, x, y = probes.example(sizes)
     logits, inputs = _forward(W, b, x)
     delta, dW, db = start(_softmax(logits), y) / len(x), [], []
     for i in reversed(range(len(W))):
@@ -497,16 +433,12 @@ def _backward(sizes=_SIZES, slope=_slope, back=lambda d, W: d @ W.T, product=lam
         db.insert(0, b_factor * delta.sum(axis=0))
         if i:
             delta = back(delta, W[i]) * slope(inputs[i])
-    return _row(dW + db)
-
-
-def _row(arrays):
-    return np.concatenate([np.ravel(a) for a in arrays])
+    return probes.row(dW + db)
 
 
 def _numeric(sizes=_SIZES, output=lambda z: z, step=1e-5):
     """Return the same gradients by central differences of the mean loss, which know nothing of backpropagation."""
-    W, b, x, y = _example(sizes)
+    W, b, x, y = probes.example(sizes)
     slopes = []
     for parameter in W + b:
         for place in np.ndindex(parameter.shape):
@@ -519,76 +451,6 @@ def _numeric(sizes=_SIZES, output=lambda z: z, step=1e-5):
     return np.array(slopes)
 
 
-def _gradients(network):
-    return _row([*network.dW, *network.db])
-
-
-def _parameters(network):
-    return _row([*network.W, *network.b])
-
-
-def _shapes(*pieces):
-    network = _build(pieces)
-    lists = [getattr(network, name) for name in ("W", "dW")]
-    return np.array([np.shape(a) for arrays in lists for a in arrays])
-
-
-def _logits(*pieces, full=False):
-    network = _build(pieces, full=full)
-    x = _example()[2]
-    network.forward(x[:2].copy())
-    return np.array(network(x.copy()))
-
-
-def _read(name, mode, *pieces):
-    """Return get_loss or get_error after a forward pass alone, as the template's loop reads them."""
-    network = _build(pieces)
-    getattr(network, mode)()
-    _, _, x, y = _example()
-    network.forward(x.copy())
-    return np.array(getattr(network, name)(y.copy()), dtype=float)
-
-
-def _backpropagated(*pieces, sizes=_SIZES, full=False, times=1):
-    network = _build(pieces, sizes, full)
-    _, _, x, y = _example(sizes)
-    network.train()
-    for _ in range(times):
-        network.forward(x.copy())
-        network.backward(y.copy())
-    return _gradients(network)
-
-
-def _moved(*pieces):
-    network = _build(pieces)
-    _, _, x, y = _example()
-    network.train()
-    network.forward(x.copy())
-    network.backward(y.copy())
-    places = [_parameters(network)]
-    for _ in range(2):
-        network.step()
-        places.append(_parameters(network))
-    return np.array(places[1:]) - places[0]
-
-
-def _zeroed(*pieces):
-    network = _build(pieces)
-    _, _, x, y = _example()
-    network.forward(x.copy())
-    network.backward(y.copy())
-    network.zero_grads()
-    return _gradients(network)
-
-
-def _modes(*pieces):
-    network = _build(pieces)
-    network.eval()
-    off = network.train_mode
-    network.train()
-    return [bool(off), bool(network.train_mode)]
-
-
 def _steps(update=lambda g: -_RATE * g, twice=None):
     """Return how far the parameters are from the start after one step and after two with the same gradient."""
     one = update(_backward())
@@ -596,22 +458,22 @@ def _steps(update=lambda g: -_RATE * g, twice=None):
 
 
 def _only(weights):
-    count = _row(_example()[0]).size
+    count = probes.row(probes.example()[0]).size
     return lambda g: -_RATE * np.where((np.arange(g.size) < count) == weights, g, 0)
 
 
 def _case_loss():
-    W, b, x, y = _example()
+    W, b, x, y = probes.example()
     return _losses(_forward(W, b, x)[0], y)
 
 
 def _case_errors():
-    W, b, x, y = _example()
+    W, b, x, y = probes.example()
     return int((_forward(W, b, x)[0].argmax(axis=1) != y.argmax(axis=1)).sum())
 
 
 def _case_logits(**change):
-    W, b, x, _ = _example()
+    W, b, x, _ = probes.example()
     return _forward(W, b, x, **change)[0]
 
 
@@ -630,7 +492,7 @@ _GET_LOSS_SLIPS = (
     Slip("it is one loss for each sample; give their sum.", _case_loss),
     Slip("the sign is turned.", lambda: -_case_loss().sum()),
     Slip("softmax was applied before the criterion, which applies it too.",
-         lambda: _losses(_softmax(_case_logits()), _example()[3]).sum()),
+         lambda: _losses(_softmax(_case_logits()), probes.example()[3]).sum()),
     Slip("the losses were divided by the number of classes.", lambda: _case_loss().sum() / _SIZES[-1]),
 )  # fmt: skip
 _GET_ERROR_SLIPS = (
@@ -640,9 +502,9 @@ _GET_ERROR_SLIPS = (
     Slip("it is a percentage; give the count.", lambda: 100 * _case_errors() / _BATCH),
     Slip("it is the share of right predictions; count the wrong ones.", lambda: 1 - _case_errors() / _BATCH),
     Slip("predictions were compared entry by entry, over all classes; compare the positions of the largest (argmax).",
-         lambda: (_case_logits() != _example()[3]).sum()),
+         lambda: (_case_logits() != probes.example()[3]).sum()),
     Slip("the largest entry was looked for down the columns; argmax needs axis=1.",
-         lambda: (_case_logits().argmax(axis=0) != _example()[3].argmax(axis=0)).sum()),
+         lambda: (_case_logits().argmax(axis=0) != probes.example()[3].argmax(axis=0)).sum()),
 )  # fmt: skip
 
 
@@ -707,55 +569,20 @@ def _without_momentum_or(value, right):
     return value.size == 0 or any(_same(value, walk) for walk in (right, *_fair_walks()))
 
 
-_M = 0.9
-
-
 def _fair_walks():
     """The walks of the averages v = m v + (1 - m) g, begun at 0 or at the first gradient: as good as heavy ball."""
     return [_walk(lambda v, g: _M * v + (1 - _M) * g), _walk(lambda v, g: _M * v + (1 - _M) * g, begin=1.0)]
 
 
-def _momentum_gradients():
-    g = _backward()
-    return g, g[::-1]
-
-
 def _walk(velocity, begin=0.0, move=lambda p, v: -_RATE * v):
     """Return the places after one and two steps, counted from the start, with gradients that differ."""
     place, places = np.zeros_like(_backward()), []
-    v = begin * _momentum_gradients()[0]
-    for g in _momentum_gradients():
+    v = begin * probes.momentum_gradients()[0]
+    for g in probes.momentum_gradients():
         v = velocity(v, g)
         place = place + move(place, v)
         places.append(place)
     return np.array(places)
-
-
-def _with_momentum(*pieces):
-    """Set two different gradients by hand and step after each: what remains is the update rule alone."""
-    try:
-        network = _build(pieces, momentum=_M)
-    except TypeError:  # the template knows no momentum
-        return np.empty(0)
-    network.train()
-    _, _, x, y = _example()
-    network.forward(x.copy())
-    network.backward(y.copy())
-    start, places = _parameters(network), []
-    for gradient in _momentum_gradients():
-        _assign(network, gradient)
-        network.step()
-        places.append(_parameters(network) - start)
-    return np.array(places)
-
-
-def _assign(network, gradient):
-    at = 0
-    for arrays in (network.dW, network.db):
-        for i in range(len(arrays)):
-            size = np.size(arrays[i])
-            arrays[i] = gradient[at : at + size].reshape(np.shape(arrays[i])).copy()
-            at += size
 
 
 _MOMENTUM_SLIPS = (
@@ -767,18 +594,18 @@ _MOMENTUM_SLIPS = (
     Slip("the old velocity enters with the wrong sign: v = m v + g.", lambda: _walk(lambda v, g: -_M * v + g)),
     Slip("m and 1 - m have changed places: v = m v + (1 - m) g.", lambda: _walk(lambda v, g: (1 - _M) * v + _M * g)),
     Slip("the old velocity is used for the step, the new one only in the next.",
-         lambda: np.array([np.zeros_like(_backward()), -_RATE * _backward()])),
+         lambda: np.outer([0, -_RATE], probes.momentum_gradients()[0])),
     Slip("the velocity is not damped: v = m v + g, not v + g.", lambda: _walk(lambda v, g: v + g)),
 )  # fmt: skip
 
 _NETWORK_PROBES = (
-    Probe("the shape of each W, then of each dW,", _shapes,
+    Probe("the shape of each W, then of each dW,", probes.shapes,
           lambda: 2 * list(zip(_SIZES[:-1], _SIZES[1:], strict=True)),
           (Slip("they are turned: W[i] is (nn_dim[i], nn_dim[i+1]).",
                 lambda: 2 * list(zip(_SIZES[1:], _SIZES[:-1], strict=True))),),
           said="W[i] and dW[i] are (nn_dim[i], nn_dim[i+1])."),
-    Probe("forward", _logits, _case_logits, _FORWARD_SLIPS),
-    Probe("forward, with an activation for the output layer too", partial(_logits, full=True),
+    Probe("forward", probes.logits, _case_logits, _FORWARD_SLIPS),
+    Probe("forward, with an activation for the output layer too", partial(probes.logits, full=True),
           lambda: _case_logits(output=_sigmoid),
           (Slip("the last activation was ignored; where len(hiddens) + 1 are given, the output layer has one.",
                 _case_logits),)),
@@ -786,26 +613,27 @@ _NETWORK_PROBES = (
         probe
         for mode in ("train", "eval")
         for probe in (
-            Probe(f"get_loss in {mode} mode, without backward", partial(_read, "get_loss", mode),
+            Probe(f"get_loss in {mode} mode, without backward", partial(probes.read, "get_loss", mode),
                   lambda: _case_loss().sum(), _GET_LOSS_SLIPS),
-            Probe(f"get_error in {mode} mode, without backward", partial(_read, "get_error", mode), _case_errors,
+            Probe(f"get_error in {mode} mode, without backward", partial(probes.read, "get_error", mode), _case_errors,
                   _GET_ERROR_SLIPS),
         )
     ),
-    Probe("the gradient, all layers of one size", partial(_backpropagated, sizes=_SQUARE), partial(_numeric, _SQUARE),
-          _slips_of_backward(_SQUARE), said="it does not agree with central differences of the mean loss."),
-    Probe("the gradient", _backpropagated, _numeric, _slips_of_backward(_SIZES),
+    Probe("the gradient, all layers of one size", partial(probes.backpropagated, sizes=_SQUARE),
+          partial(_numeric, _SQUARE), _slips_of_backward(_SQUARE), said="it does not agree with central differences of the mean loss."),
+    Probe("the gradient", probes.backpropagated, _numeric, _slips_of_backward(_SIZES),
           said="it does not agree with central differences of the mean loss."),
-    Probe("the gradient with an activation for the output layer too", partial(_backpropagated, full=True),
+    Probe("the gradient with an activation for the output layer too", partial(probes.backpropagated, full=True),
           partial(_numeric, output=_sigmoid), said="the path also leads through the output's activation."),
-    Probe("the gradient, asked for twice", partial(_backpropagated, times=2), _numeric,
+    Probe("the gradient, asked for twice", partial(probes.backpropagated, times=2), _numeric,
           (Slip("it is added to the old one; the template never calls zero_grads, so backward must assign.",
                 lambda: 2 * _numeric()),)),
-    Probe("zero_grads", _zeroed, lambda: np.zeros_like(_numeric()), said="it does not set every dW and db to 0."),
-    Probe("step", _moved, _steps, _STEP_SLIPS, said="it is not W - lr * dW and b - lr * db."),
-    Probe("step with momentum=0.9", _with_momentum, lambda: _walk(lambda v, g: _M * v + g), _MOMENTUM_SLIPS,
+    Probe("zero_grads", probes.zeroed, lambda: np.zeros_like(_numeric()), said="it does not set every dW and db to 0."),
+    Probe("step", probes.moved, _steps, _STEP_SLIPS, said="it is not W - lr * dW and b - lr * db."),
+    Probe("step with momentum=0.9", probes.with_momentum, lambda: _walk(lambda v, g: _M * v + g), _MOMENTUM_SLIPS,
           same=_without_momentum_or, said="it is not v = m v + g, then W - lr * v."),
-    Probe("train_mode after eval() and after train()", _modes, lambda: [False, True], said="it is not False and True."),
+    Probe("train_mode after eval() and after train()", probes.modes, lambda: [False, True],
+          said="it is not False and True."),
 )  # fmt: skip
 
 
