@@ -41,7 +41,7 @@ def find_all(question: str) -> list[Question]:
         q for q in questions.values() if q.id.startswith(f"{name} ")
     ]
     if not found:
-        known = ", ".join(questions) if questions else "those of 1, 2, 3, 4 and P1, such as 1a"
+        known = ", ".join(questions) if questions else "those of 1, 2, 3, 4, P1 and P2, such as 1a"
         raise ValueError(f"there is no question {question!r}; there are {known}")
     return found
 
