@@ -620,7 +620,8 @@ _NETWORK_PROBES = (
         )
     ),
     Probe("the gradient, all layers of one size", partial(probes.backpropagated, sizes=_SQUARE),
-          partial(_numeric, _SQUARE), _slips_of_backward(_SQUARE), said="it does not agree with central differences of the mean loss."),
+          partial(_numeric, _SQUARE), _slips_of_backward(_SQUARE),
+          said="it does not agree with central differences of the mean loss."),
     Probe("the gradient", probes.backpropagated, _numeric, _slips_of_backward(_SIZES),
           said="it does not agree with central differences of the mean loss."),
     Probe("the gradient with an activation for the output layer too", partial(probes.backpropagated, full=True),

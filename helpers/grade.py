@@ -1,0 +1,619 @@
+"""Grades a folder of notebooks: each is run in a process of its own, shut in, and judged from outside.
+
+    python -m helpers.grade FOLDER                  # prints a table and writes FOLDER-grades.csv beside the folder
+    python -m helpers.grade FOLDER --jobs 4 --seconds 300 --memory 4000 --csv marks.csv
+
+FOLDER holds notebooks, or one folder for each student, with notebooks and `p1.py`, `p1_model.npz` in it.
+
+What is trusted. A notebook's stored outputs, what it prints, its copy of the helpers and the student's progress file
+count for nothing. The cells run against a fresh student edition without answers in it. Where one calls
+`check("1a", ...)`, the values come out through a pipe as plain data (`helpers.grade_inside`), and this process judges
+them with its own answers. Functions and classes stay inside and are asked for what they do on inputs that are sent in.
+So code in a notebook can lie about what it computed, but a lie earns points only if it is the right answer. The last
+check of a question counts, and the first TRIES of them are judged at all, so that trying out does not pay.
+
+How strong the walls are. On Linux a notebook runs in its own user, mount, network and process namespaces, made by the
+system's `unshare` and left without privileges by `setpriv`: there is no network, every file system is read-only but a
+copy of the submission in memory, the folder of submissions and the workbook's answers are hidden, and no process
+outlives it. Time, resident memory, processes and file sizes are limited. These are walls of the operating system's
+kernel, no stronger than it. Other files that you can read, the notebook can read too, but it can send them nowhere.
+Where namespaces are not allowed nothing is graded, unless you say `--uncontained`: then only the limits, the copy and
+a refusal of sockets in Python remain, which is enough against accidents and not against intent.
+"""
+
+import argparse
+import compileall
+import contextlib
+import csv
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import psutil
+from tqdm import tqdm
+
+from helpers import answers, datasets, student
+from helpers.checks import Verdict
+from helpers.core import mlp as p1
+from helpers.grade_inside import CLAIM, START, Broken, Channel, Hung, decode, encode
+
+ROOT = Path(__file__).resolve().parents[1]
+TRIES = 20  # checks of one question in one file that are judged
+MOST_PROCESSES = 64
+MOST_PRINTED = 20_000_000  # bytes; more is remarked
+MOST_COPIED = 300_000_000  # bytes of one submission
+HIDDEN = ("helpers", "notebooks", "artifacts", "build")  # of this repository, where answers are
+_UNSHARE = "unshare --user --map-root-user --net --mount --ipc --uts --pid --fork --kill-child --mount-proc".split()
+_P1_CHECKS = (
+    'check("P1a", Sigmoid, Tanh, ReLU)',
+    'check("P1b", SoftmaxCrossEntropy)',
+    'check("P1c", random_normal_weight_init, zeros_bias_init)',
+    'check("P1d", MLP, Sigmoid, SoftmaxCrossEntropy)',
+)
+_RECORDER = """from grade_inside import check, silent
+
+hint = answer = progress = silent
+"""
+
+
+@dataclass
+class Report:
+    """What became of one file: a verdict for each question, remarks, and seconds."""
+
+    submission: str
+    file: str
+    verdicts: dict = field(default_factory=dict)
+    remarks: list = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def earned(self):
+        """Points of all questions together."""
+        return sum(verdict.earned for verdict in self.verdicts.values())
+
+    @property
+    def possible(self):
+        """Points that its questions can give, those for extra work not counted."""
+        return sum(verdict.points for verdict in self.verdicts.values())
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a notebook may run, how much memory it may hold, and whether walls are wanted."""
+
+    seconds: int = 120
+    megabytes: int = 2000
+    contained: bool = True
+
+
+# ---------------------------------------------------------------------------------------------------- judging
+
+
+class Stand:
+    """Stands for a function or class that is still inside; called, it asks what the original returns."""
+
+    def __init__(self, ask, number, data):
+        self.ask, self.number = ask, number
+        self.home, self.name = str(data.get("from", "")), str(data.get("name", ""))
+
+    def __call__(self, *arguments):
+        """Return what the original returns for these arguments, or raise what it raises."""
+        return self.ask({"call": self.number, "arguments": [encode(a) for a in arguments]})
+
+
+class Network:
+    """The weights and biases that a notebook's network holds, as numbers; `forward` is ours."""
+
+    def __init__(self, weights, biases, kinds=()):
+        shapes = [(W.ndim, b.ndim, W.shape[-1] == b.size) for W, b in zip(weights, biases, strict=True)]
+        fits = all(a.shape[-1] == b.shape[0] for a, b in zip(weights, weights[1:], strict=False))
+        if (
+            not weights
+            or set(shapes) != {(2, 1, True)}
+            or not fits
+            or (len(weights[0]), weights[-1].shape[1]) != (784, 10)
+        ):
+            raise ValueError("its weights do not lead from 784 pixels to 10 digits")
+        self.weights, self.biases, self.kinds = weights, biases, kinds
+        self.activation = np.tanh
+
+    def forward(self, x):
+        """Return the logits of x (n, 784)."""
+        for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = self.activation(x @ W + b)
+        return x @ self.weights[-1] + self.biases[-1]
+
+    def readings(self):
+        """Yield this network with each activation that the assignment asks for; numbers do not tell which it was."""
+        for kind in (p1.ReLU, p1.Sigmoid, p1.Tanh):
+            if kind.__name__ in self.kinds or not {"ReLU", "Sigmoid", "Tanh"} & set(self.kinds):
+                made = Network(self.weights, self.biases)
+                made.activation = kind()
+                yield made
+
+
+class Judge:
+    """Judges what one notebook hands out; `channel` leads to it and must answer before `until`."""
+
+    def __init__(self, channel, until):
+        self.channel, self.until = channel, until
+        self.verdicts, self.tries = {}, {}
+
+    def judge(self, message):
+        """Judge the answer in a message; raises Broken for one that is none, Hung where a function takes too long."""
+        name = str(message.get("check"))
+        self.tries[name] = self.tries.get(name, 0) + 1
+        try:
+            question = answers.find(name)
+        except ValueError:
+            return  # a check that the workbook does not know
+        if self.tries[name] > TRIES:
+            return
+        self.verdicts[question.id] = Verdict(question.id, "wrong", "its check was not finished.", 0.0, question.points)
+        try:
+            values, most = message["values"], 5_000_000 if question.id == "P1e" else 10_000
+            given = [decode(v, partial(self._stand, number), most) for number, v in enumerate(values)]
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError, MemoryError) as error:
+            verdict = Verdict(question.id, "unreadable", f"what came out is no answer ({error}).", 0.0, question.points)
+        else:
+            verdict = self._verdict(question, given)
+        self.verdicts[question.id] = replace(verdict, sentence=printable(verdict.sentence))
+
+    def _verdict(self, question, given):
+        borrowed = [stand.name for stand in given if isinstance(stand, Stand) and stand.home.startswith("helpers")]
+        if borrowed:
+            said = f"{borrowed[0]} comes from the workbook's helpers and is not the reader's own."
+            return Verdict(question.id, "wrong", said, 0.0, question.points)
+        if question.id == "P1e":
+            return judge_network(given[0] if given else ...)
+        if hasattr(question, "probes"):
+            far = [replace(p, run=partial(self._probe, p.run, question.parts)) for p in question.probes]
+            question = replace(question, probes=tuple(far))
+            if len(given) == 1 and type(given[0]).__name__ in ("dict", "module"):
+                given = [partial(str)] * len(question.parts)
+        return question.judge(*given)
+
+    def _stand(self, number, data):
+        if "network" in data:
+            layers = [[decode(a, None, 5_000_000) for a in data["network"][name]] for name in ("W", "b")]
+            return Network(*layers, [str(kind) for kind in data.get("activations", ())])
+        return Stand(self._ask, number, data)
+
+    def _probe(self, run, parts, *_):
+        """Let one probe run inside, on the pieces that are there, and return what comes out."""
+        function, arguments, settings = run, (), {}
+        if isinstance(run, partial):
+            function, arguments, settings = run.func, run.args, run.keywords
+        return self._ask({
+            "probe": function.__name__, "parts": list(parts), "arguments": [encode(a) for a in arguments],
+            "settings": {name: encode(value) for name, value in settings.items()},
+        })  # fmt: skip
+
+    def _ask(self, wish):
+        self.channel.send(wish)
+        reply = self.channel.receive(self.until)
+        if "raised" in reply:
+            kinds = {"NotImplementedError": NotImplementedError}
+            name = re.sub(r"\W", "", str(reply["raised"])) or "Exception"
+            raise kinds.get(name, type(name, (Exception,), {}))(printable(str(reply.get("said", ""))))
+        return decode(reply.get("value"), most=1_000_000)
+
+
+def judge_network(network):
+    """Return the verdict on P1e: the numbers of a network are measured, a typed rate is not believed."""
+    question = answers.find("P1e")
+    if network is ...:
+        return question.judge(...)
+    if not isinstance(network, Network):
+        said = (
+            'a rate is believed in the notebook only; give the trained network, check("P1e", network), or p1_model.npz.'
+        )
+        return Verdict("P1e", "unreadable", said, 0.0, question.points)
+    with np.errstate(all="ignore"):
+        return max((question.judge(reading) for reading in network.readings()), key=lambda v: (v.earned, -_rate(v)))
+
+
+def _rate(verdict):
+    return float(re.match(r"[\d.]+", verdict.sentence + "100").group() if verdict.sentence[:1].isdigit() else 100)
+
+
+def read_network(path):
+    """Return the Network in an .npz of W0, b0, W1, b1, ...; raises ValueError for a file that is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > 200_000_000:
+                raise ValueError("it holds more than 200 MB")
+        with np.load(path, allow_pickle=False) as file:
+            count = sum(re.fullmatch(r"W\d+", name) is not None for name in file.files)
+            layers = [[np.asarray(file[f"{k}{i}"], dtype=float) for i in range(count)] for k in "Wb"]
+        return Network(*layers)
+    except (OSError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(f"it is no file of W0, b0, W1, b1, ... ({type(error).__name__})") from None
+
+
+def printable(text, most=300):
+    """Return text from a notebook so that it can be shown: no control characters, and not long."""
+    return "".join(c if c.isprintable() else " " for c in text[: 4 * most])[:most]
+
+
+# ---------------------------------------------------------------------------------------------------- one file
+
+
+class Inside:
+    """A process that is shut in with one submission; `with` makes sure that nothing of it remains."""
+
+    def __init__(self, base, hidden, limits):
+        self.limits, self.printed, self.claims, self.killed = limits, 0, set(), ""
+        ours, theirs = (s.detach() for s in socket.socketpair())
+        self.channel = Channel(ours)
+        part = "contain" if limits.contained else "guard"
+        start = [sys.executable, "-I", "-B", "-c", START, f"{base}/edition"]
+        start += [part, str(base), str(theirs), str(limits.seconds), str(limits.megabytes), *map(str, hidden)]
+        self.process = subprocess.Popen(
+            [*(_UNSHARE if limits.contained else ()), *start], env=environment(base), pass_fds=[theirs], cwd="/",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=work, daemon=True) for work in (self._drain, self._watch)]
+        for thread in self.threads:
+            thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.kill()
+        for thread in self.threads:
+            thread.join(5)
+        os.close(self.channel.number)
+        self.process.stdout.close()
+
+    def kill(self, why=""):
+        """End the process and all that it started."""
+        self.killed = self.killed or why
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+
+    def _family(self):
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def _drain(self):
+        """Count what is printed, look for claims in the beginning of it, and throw it away."""
+        with contextlib.suppress(ValueError, OSError):
+            tail = ""
+            while block := self.process.stdout.read1(1 << 16):
+                if self.printed < 1_000_000:
+                    tail = tail[-40:] + block.decode(errors="replace")
+                    self.claims |= set(CLAIM.findall(tail))
+                self.printed += len(block)
+
+    def _watch(self):
+        """End the process where its family together holds too much memory or is too large."""
+        while not self.over.wait(0.2):
+            family, held = self._family(), 0
+            for process in family:
+                with contextlib.suppress(psutil.Error):
+                    held += process.memory_info().rss
+            if len(family) > MOST_PROCESSES:
+                self.kill(f"it was stopped with more than {MOST_PROCESSES} processes")
+            if held > self.limits.megabytes << 20:
+                self.kill(f"it was stopped with more than {self.limits.megabytes} MB of memory")
+
+
+def environment(base):
+    """Return the environment variables that a notebook sees."""
+    data = os.environ.get("WORKBOOK_DATA") or str(ROOT / "data")
+    kept = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    return kept | {
+        "HOME": f"{base}/work", "MPLCONFIGDIR": f"{base}/edition/.fonts", "WORKBOOK_DATA": data,
+        "WORKBOOK_PROGRESS": "",
+    }  # fmt: skip
+
+
+def grade_file(edition, asked, skip, folder, submission, files, name, limits, hidden):
+    """Run and judge the file `name` of a submission, {relative name: path} in `files`, and return its Report."""
+    report, begun = Report(submission, name), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="grade.", dir=folder) as base:
+        base = Path(base)
+        os.symlink(edition, base / "edition")  # becomes a mount inside
+        work = base / ("copy" if limits.contained else "work")
+        try:
+            copy(files, work)
+        except (OSError, ValueError) as error:
+            report.remarks.append(printable(f"it cannot be copied: {error}"))
+            return report
+        _run(base, asked, skip, work, name, limits, hidden, report)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _run(base, asked, skip, work, name, limits, hidden, report):
+    until = time.monotonic() + limits.seconds
+    claims, found, ended = set(), [], False
+    with Inside(base, hidden, limits) as inside:
+        judge = Judge(inside.channel, until)
+        try:
+            inside.channel.send({"file": name, "skip": sorted(skip), "checks": _P1_CHECKS})
+            while not ended:
+                message = inside.channel.receive(until)
+                if "check" in message:
+                    judge.judge(message)
+                    inside.channel.send({"done": True})
+                elif "trouble" in message:
+                    report.remarks.append(printable(str(message["trouble"])))
+                    return
+                elif "end" in message:
+                    errors, ended = [printable(str(e)) for e in list(message["end"])[:5]], True
+                    overwritten = "its check was overwritten; the answers were judged all the same"
+                    report.remarks += [overwritten if e == "overwritten" else e for e in errors]
+                elif "asked" in message:
+                    found = [str(question) for question in list(message["asked"])[:200]]
+                    claims |= {str(question) for question in list(message["claims"])[:50]}
+        except Hung:
+            report.remarks.append(f"it was stopped after {limits.seconds} s; what it answered before counts")
+        except Broken as error:
+            inside.over.wait(0.5)  # the watch may be about to say why
+            said = printable(str(error))
+            report.remarks.append(inside.killed or f"its process ended before its last cell ({said})")
+        except (TypeError, ValueError) as error:
+            report.remarks.append(printable(f"its process sent what is no message ({error})"))
+    claims |= inside.claims
+    if inside.printed > MOST_PRINTED:
+        report.remarks.append(f"it printed {inside.printed / 1e6:.0f} MB, which nobody read")
+    tried = [f"{question} {n} times" for question, n in judge.tries.items() if n > TRIES]
+    report.remarks += [f"it checked {printable(', '.join(tried))}; the first {TRIES} were judged"] if tried else []
+    verdicts = judge.verdicts
+    if name == "p1.py" and (work / "p1_model.npz").is_file():
+        try:
+            verdicts["P1e"] = judge_network(read_network(work / "p1_model.npz"))
+        except ValueError as error:
+            verdicts["P1e"] = replace(judge_network(...), sentence=printable(f"p1_model.npz: {error}."))
+    expected = list(asked.get(_which(name, found, asked), ()))
+    if not expected and not verdicts:
+        report.remarks.append("no check of the workbook is in it")
+    for question in expected:
+        if question not in verdicts:
+            verdict = answers.find(question).judge(...)
+            gone = "" if question in found else " its check is gone;"
+            verdicts[question] = replace(verdict, sentence=f"{gone} {verdict.sentence}".strip())
+    report.verdicts = {q: v for q, v in verdicts.items() if v.points or v.earned}
+    false = sorted(q for q in claims if q in verdicts and verdicts[q].status != "right")
+    if false:
+        report.remarks.append(f"it shows {', '.join(false)} as right, which {'is' if len(false) == 1 else 'are'} not")
+
+
+def _which(name, found, asked):
+    """Return the name of the workbook's notebook that a file is: by its number, else by the checks in it."""
+    stem = Path(name).name
+    numbered = [own for own in asked if own[:2] == stem[:2]]
+    shared = {own: len(set(found) & set(questions)) for own, questions in asked.items()}
+    best = max(shared, key=shared.get)
+    return best if shared[best] and not (numbered and shared[numbered[0]]) else (numbered or [None])[0]
+
+
+def copy(files, folder):
+    """Copy regular files, {relative name: path}, into `folder`; links and devices are left out.
+
+    Raises ValueError where there is too much.
+    """
+    total = 0
+    for relative, path in files.items():
+        facts = os.lstat(path)
+        if not stat.S_ISREG(facts.st_mode):
+            continue
+        total += facts.st_size
+        if total > MOST_COPIED:
+            raise ValueError(f"the submission has more than {MOST_COPIED / 1e6:.0f} MB")
+        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / relative, follow_symlinks=False)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+# ---------------------------------------------------------------------------------------------------- a folder
+
+
+def why_uncontained():
+    """Return an empty string where notebooks can be shut in, else the reason why not."""
+    if not sys.platform.startswith("linux"):
+        return "this system is no Linux"
+    missing = [tool for tool in ("unshare", "setpriv") if shutil.which(tool) is None]
+    if missing:
+        return f"{' and '.join(missing)} of util-linux cannot be found"
+    done = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"namespaces are not allowed here ({done.stderr.strip()})"
+
+
+def prepare(folder):
+    """Write into `folder` the student edition that notebooks are graded with, without any answer in it.
+
+    Returns the questions of each notebook, and the cells that only show something and need not run.
+    """
+    student.build(folder)
+    helpers = folder / "helpers"
+    with zipfile.ZipFile(helpers / "sealed.zip") as archive:
+        archive.extractall(helpers)
+    (helpers / "sealed.zip").unlink()
+    shutil.rmtree(helpers / "_sealed" / "answers")
+    for path in (helpers / "_sealed").rglob("*.py"):  # one level less deep than in the archive
+        path.write_text(path.read_text(encoding="utf-8").replace("parents[4]", "parents[3]"), encoding="utf-8")
+    shutil.rmtree(helpers / "answers")
+    (helpers / "answers").mkdir()
+    (helpers / "answers" / "__init__.py").write_text(_RECORDER, encoding="utf-8")
+    shutil.copy(ROOT / "helpers" / "grade_inside.py", folder)
+    shutil.copy(ROOT / "helpers" / "core" / "probes.py", folder)
+    (folder / ".fonts").mkdir()
+    fonts = "import matplotlib.font_manager"  # its list of fonts takes a second to make, once instead of every time
+    subprocess.run([sys.executable, "-c", fonts], env=os.environ | {"MPLCONFIGDIR": str(folder / ".fonts")}, check=True)
+    compileall.compile_dir(folder, quiet=1)
+    asked, skip = {}, set()
+    for path in sorted((folder / "notebooks").glob("*.ipynb")):
+        sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        asked[path.stem] = re.findall(r'^check\("([^"]+)"', "\n".join(sources), flags=re.M)
+        skip |= {s.strip() for s in sources if re.fullmatch(r"(figures|explore)\.\w+\([^\n]*\)", s.strip())}
+        skip |= {s.strip() for s in sources if "check_environment" in s}
+    asked["p1"] = ["P1a", "P1b", "P1c", "P1d", "P1e"]
+    return asked, skip
+
+
+def submissions(folder):
+    """Return {submission: {relative name: path}} for what a folder holds: notebooks, and folders of students."""
+    found = {}
+    for entry in sorted(Path(folder).iterdir()):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            files = {}
+            for place, inner, names in os.walk(entry):
+                inner[:] = sorted(i for i in inner if not i.startswith((".", "__")))
+                files |= {str((Path(place) / n).relative_to(entry)): Path(place) / n for n in sorted(names)}
+            found[entry.name] = files
+        else:
+            found[entry.stem] = found.get(entry.stem, {}) | {entry.name: entry}
+    return found
+
+
+def to_grade(files):
+    """Return the names of the files of a submission that are graded."""
+    alone = len(files) == 1
+    return [name for name in files if name.endswith(".ipynb") or name == "p1.py" or alone]
+
+
+def grade(folder, jobs=None, limits=None, progress=False):
+    """Grade every submission in `folder` and return a list of Reports, in order.
+
+    Raises ValueError for a folder that cannot be read or holds nothing, and where notebooks cannot be shut in.
+    """
+    folder, limits = Path(folder), limits or Limits()
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; name one that holds notebooks or a folder for each student")
+    found = submissions(folder)
+    if not found:
+        raise ValueError(f"{folder} is empty; put notebooks or a folder for each student into it")
+    reason = why_uncontained() if limits.contained else ""
+    if reason:
+        raise ValueError(f"notebooks cannot be shut in: {reason}. For notebooks that you trust say --uncontained.")
+    hidden = [folder.resolve(), *(ROOT / name for name in HIDDEN)]
+    with tempfile.TemporaryDirectory(prefix="grading.") as base:
+        base = Path(base).resolve()
+        hidden = [path for path in hidden if path not in base.parents]
+        edition = base / "edition"
+        asked, skip = prepare(edition)
+        reports, tasks = [], []
+        with ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+            for submission, files in found.items():
+                names = to_grade(files)
+                if not names:
+                    reports.append(Report(submission, "", remarks=["no notebook is in it"]))
+                for name in names:
+                    task = (edition, asked, skip, base, submission, files, name, limits, hidden)
+                    tasks.append(pool.submit(grade_file, *task))
+            reports += [task.result() for task in tqdm(tasks, unit="file", disable=not progress)]
+    return sorted(reports, key=lambda report: (report.submission, report.file))
+
+
+# ---------------------------------------------------------------------------------------------------- telling
+
+
+def totals(reports):
+    """Return {submission: (earned, possible)}; a question that several files answer counts once, at its best."""
+    best = {}
+    for report in reports:
+        mine = best.setdefault(report.submission, {})
+        for question, verdict in report.verdicts.items():
+            mine[question] = max(mine.get(question, (0, 0)), (verdict.earned, verdict.points))
+    return {name: tuple(map(sum, zip(*mine.values(), strict=True))) or (0, 0) for name, mine in best.items()}
+
+
+def table(reports):
+    """Return the lines of a table: a row for each file, and one for a submission of several."""
+    rows, sums = [("submission", "file", "points", "of", "seconds", "remarks")], totals(reports)
+    for position, report in enumerate(reports):
+        rows.append((
+            printable(report.submission, 40), printable(report.file, 40), f"{report.earned:g}",
+            f"{report.possible:g}", f"{report.seconds:.1f}", "; ".join(report.remarks),
+        ))  # fmt: skip
+        last = position + 1 == len(reports) or reports[position + 1].submission != report.submission
+        if last and sum(r.submission == report.submission for r in reports) > 1:
+            earned, possible = sums[report.submission]
+            rows.append((printable(report.submission, 40), "all", f"{earned:g}", f"{possible:g}", "", ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    aligned = [[f"{v:{'>' if 2 <= i <= 4 else '<'}{w}}" for i, (v, w) in enumerate(zip(row, widths))] for row in rows]  # noqa: B905
+    return ["  ".join([*cells, row[5]]).rstrip() for cells, row in zip(aligned, rows, strict=True)]
+
+
+def write_csv(reports, path):
+    """Write a row for each file: its points, those of every question, remarks, and what the checks said."""
+    questions = sorted({q for report in reports for q in report.verdicts})
+    part = Path(f"{path}.part")
+    with open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["submission", "file", "points", "of", *questions, "seconds", "remarks", "replies"])
+        for report in reports:
+            earned = [f"{report.verdicts[q].earned:g}" if q in report.verdicts else "" for q in questions]
+            said = " ".join(f"[{q}] {v.sentence}" for q, v in report.verdicts.items() if v.status != "right")
+            texts = [_harmless(text) for text in (report.submission, report.file, "; ".join(report.remarks), said)]
+            numbers = [f"{report.earned:g}", f"{report.possible:g}", *earned, f"{report.seconds:.1f}"]
+            writer.writerow([*texts[:2], *numbers, *texts[2:]])
+    os.replace(part, path)
+
+
+def _harmless(text):
+    """Return text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else printable(text, 2000)
+
+
+def main(arguments=None):
+    """Grade the folder named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.grade", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="notebooks, or a folder for each student")
+    parser.add_argument("--csv", type=Path, help="the file to write (FOLDER-grades.csv beside the folder)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="notebooks at a time (the number of cores)")
+    parser.add_argument("--seconds", type=int, default=120, help="of time for a notebook (120)")
+    parser.add_argument("--memory", type=int, default=2000, metavar="MB", help="that a notebook may hold (2000)")
+    parser.add_argument("--uncontained", action="store_true", help="without walls: for notebooks that you trust")
+    given = parser.parse_args(arguments)
+    try:
+        if min(given.jobs, given.seconds, given.memory) < 1:
+            raise ValueError("--jobs, --seconds and --memory are whole numbers from 1")
+        limits = Limits(given.seconds, given.memory, not given.uncontained)
+        reports = grade(given.folder, given.jobs, limits, progress=True)
+        path = given.csv or given.folder.resolve().with_name(f"{given.folder.resolve().name}-grades.csv")
+        write_csv(reports, path)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(table(reports)))
+    if datasets.mnist().is_stand_in:
+        print("MNIST is not here, so no trained network was measured; run make data.")
+    print(f"{len(reports)} files; {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
