@@ -44,21 +44,118 @@ def test_sure_and_doubtful_answers():
     assert cnn_studies.doubtful(probabilities, labels, 1).tolist() == [2]
 
 
-def test_feature_maps_lead_to_the_logits():
+@pytest.fixture
+def small():
+    """A small network, fitted to smooth images, and those images."""
     torch.manual_seed(0)
     network = cnn.CNN((8, 12, 16)).eval()
-    image = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
-    maps = cnn_studies.feature_maps(network, image)
-    assert [m.shape for m in maps.values()] == [(24, 31, 31), (8, 15, 15), (12, 7, 7), (16, 3, 3)]
-    largest = torch.from_numpy(maps["group 3"].max((1, 2)))
-    logits = network.head.weight @ largest / 16
-    torch.testing.assert_close(logits, network(image[None])[0], rtol=1e-4, atol=1e-5)
+    coarse = torch.randint(0, 256, (24, 3, 8, 8)).float()
+    images = torch.nn.functional.interpolate(coarse, (32, 32), mode="bilinear").byte()
+    network.fit_input(images)
+    return network, images
+
+
+def test_channel_statistics_are_those_of_numpy():
+    images = np.random.default_rng(0).integers(0, 256, (9, 4, 5, 3), dtype=np.uint8)
+    images[..., 1] //= 3
+    mean, std = cnn_studies.channel_statistics(images)
+    np.testing.assert_allclose(mean, (images / 255).mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, (images / 255).std((0, 1, 2)), rtol=1e-12)
+
+
+def test_each_stage_leads_to_the_next(small):
+    network, images = small
+    maps = cnn_studies.feature_maps(network, images[0])
+    assert {name: len(m) for name, m in maps.items()} == cnn_studies.stages(network)
+    # The first stage by a matrix product over the patches, the others each from the one before.
+    patches = torch.nn.functional.unfold(network.normalise(images[:1]), network.whitening.kernel_size,
+                                         stride=network.whitening.stride)[0]  # fmt: skip
+    z = network.whitening.weight.flatten(1) @ patches + network.whitening.bias[:, None]
+    whitened = (z * (1 + torch.erf(z / 2**0.5)) / 2).detach().view(maps["whitening"].shape)
+    torch.testing.assert_close(whitened, torch.from_numpy(maps["whitening"]), rtol=1e-4, atol=1e-4)
+    names = list(maps)
+    for before, name, group in zip(names, names[1:], network.groups, strict=False):
+        expected = group(torch.from_numpy(maps[before])[None])[0].detach()
+        torch.testing.assert_close(expected, torch.from_numpy(maps[name]), rtol=1e-4, atol=1e-4)
+
+
+def test_looking_at_maps_leaves_the_network_as_it_was(small):
+    network, images = small
+    before = network(images[:2])
+    cnn_studies.feature_maps(network, images[0])
+    assert not network.whitening._forward_hooks and torch.equal(network(images[:2]), before)
+
+
+def test_common_patterns_are_ordered_by_how_common_they_are(small):
+    network, images = small
+    patterns = cnn_studies.common_patterns(network)
+    patches = torch.nn.functional.unfold(network.normalise(images), network.whitening.kernel_size)
+    patches = patches.transpose(0, 1).flatten(1).numpy()
+    directions = patterns.reshape(len(patterns), -1)
+    spread = (directions / np.linalg.norm(directions, axis=1, keepdims=True) @ patches).std(1)
+    assert len(patterns) == network.whitening.out_channels // 2 and (np.diff(spread) < 1e-6).all()
+
+
+def test_correlations_are_gone_after_whitening(small):
+    network, images = small
+    before, after = cnn_studies.patch_correlations(network, images)
+    patch = images[:, :, 10:12, 20:22].flatten(1).numpy()  # one place: the same picture, roughly
+    assert np.abs(before - np.corrcoef(patch.T)).mean() < 0.3
+    off = np.abs(after - np.diag(np.diag(after)))
+    # Below the directions that the regulariser holds down, nothing is left.
+    assert off.max() < 0.1 and np.abs(before - np.eye(len(before))).max() > 0.8
+
+
+def test_first_patterns_are_what_the_first_convolution_does_to_z(small):
+    """Where whitening has no bias, filter(x) - filter(-x) in the normalised pixels is twice the linear part."""
+    network, images = small
+    network.double()
+    convolution = network.groups[0].convolutions[0]
+    with torch.no_grad():
+        convolution.weight.copy_(torch.randn(convolution.weight.shape))
+    x = torch.randn(1, 3, 12, 12, dtype=torch.float64)
+
+    def response(x):
+        return convolution(torch.nn.functional.gelu(network.whitening(x)))[0, :, 2:5, 2:5]
+
+    patterns = torch.from_numpy(cnn_studies.first_patterns(network))
+    side, step = patterns.shape[-1], network.whitening.stride[0]
+    inner = torch.nn.functional.conv2d(x, patterns, stride=step)[0]
+    first = 2 - 1  # the convolution has padding 1, the pattern none
+    odd = (response(x) - response(-x)) / 2
+    torch.testing.assert_close(odd, inner[:, first : first + 3, first : first + 3], rtol=1e-6, atol=1e-6)
+    assert side == network.whitening.kernel_size[0] + 2 * step
 
 
 def test_the_gradient_check_agrees_and_can_fail():
     images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert cnn_studies.gradient_check(images, torch.arange(8)) < 1e-6
-    assert cnn_studies.gradient_check(images, torch.arange(8), 0.5) > 1e-3
+    rows = cnn_studies.gradient_check(images, torch.arange(8))
+    assert max(error for *_, error in rows) < 1e-6
+    trained = [name for name, p in cnn.CNN((4, 6, 8)).named_parameters() if p.requires_grad]
+    assert [name for name, *_ in rows] == trained
+    rough = cnn_studies.gradient_check(images, torch.arange(8), 0.5)
+    assert max(error for *_, error in rough) > 1e-2
+
+
+def test_augmented_views_are_mirrored_in_turns_and_shifted():
+    image = torch.arange(32).expand(3, 32, 32).to(torch.uint8)  # brightness rises to the right
+    recipe = p2.configuration_from("fast", ["flip=true", "translate=2", "cutout=0"])
+    views = cnn_studies.augmented(recipe, image, 12)
+    assert {v.shape for v in views} == {(32, 32, 3)}
+    rising = [bool(v[0, 20, 0] > v[0, 10, 0]) for v in views]
+    assert rising in ([True, False] * 6, [False, True] * 6)
+    centres = {int(v[0, 15, 0]) for v, up in zip(views, rising, strict=True) if up}
+    assert len(centres) > 1 and centres <= set(range(13, 18))
+    bright = torch.randint(200, 256, (3, 32, 32)).to(torch.uint8)
+    holed = cnn_studies.augmented(recipe | {"cutout": 8}, bright, 2)
+    assert [int((v[..., 0] == 120).sum()) for v in holed] == [64, 64]
+
+
+def test_the_table_of_layers_adds_up(small):
+    columns = cnn_studies.layers(small[0])
+    assert columns["layer"][0] == "whitening" and columns["layer"][1] == "group 1, convolution 1"
+    assert columns["weights"][-1] == sum(p.numel() for p in small[0].parameters() if p.dim() > 1)
+    assert columns["MFLOP"][-1] == pytest.approx(cnn.forward_flops(small[0]) / 1e6)
 
 
 def test_tables_say_what_differs():
@@ -68,6 +165,9 @@ def test_tables_say_what_differs():
     changed = run | {"configuration": {"epochs": 4, "flip": False}, "epochs": [{"validation_accuracy": 0.8}]}
     record = {"shipped": run, "seeds": [run, other], "ablation": [changed]}
     assert cnn_studies.ablation(record)["changed"] == ["flip false"]
+    plain = run | {"epochs": [{"validation_accuracy": 0.85}]}
+    compared = cnn_studies.ablation(record | {"ablation": [plain, changed]})
+    assert compared["changed"][0].startswith("nothing") and compared["difference"] == pytest.approx([0, -5])
     table = cnn_studies.seeds(record)
     assert table["seed"] == ["0", "1", "mean", "± std"]
     assert table["test accuracy (%)"] == pytest.approx([91, 90, 90.5, 1 / 2**0.5])

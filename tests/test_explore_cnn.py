@@ -74,11 +74,12 @@ def test_pictures_say_what_they_show(network, few_images):
     matrix = cnn_studies.confusion(labels, probabilities.argmax(1))
     for picture, words in (
         (figures.gallery(few_images, labels, cnn.CLASSES[:6], "noise", columns=1), "each of the 6 classes"),
-        (figures.augmented(few_images[0], few_images[1:4], "noise"), "3 versions"),
+        (figures.augmented(few_images[0], few_images[1:4], "noise", 2), "3 versions"),
         (figures.curves([history], ["a"]), "40.00%"),
         (figures.confusion(matrix, cnn.CLASSES, "noise"), "6 test pictures"),
         (figures.mistakes(few_images, labels, probabilities, [0, 1], cnn.CLASSES, "noise"), "The 2 test"),
-        (figures.filters(network), "12 whitening filters"),
+        (figures.whitening(network, image[None]), "12 whitening filters of 2×2 pixels"),
+        (figures.first_layer(network, 3), "3 of the 4 filters"),
         (figures.feature_maps(few_images[0], cnn_studies.feature_maps(network, image), count=3), "group 3 8×3×3"),
     ):
         assert words in picture.sentence and picture._repr_mimebundle_()[0]["image/png"]

@@ -1,16 +1,17 @@
 """What a trained network of Programming 2 gets right and wrong, and what its layers show."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from helpers.core import cnn
+from helpers.core import cnn, training
 
+ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "p2"
 BANDS = ((0.90, 15), (0.85, 10), (0.80, 5), (0.75, 3))  # accuracy above, points; from the assignment
-VIEWS = ("whitening", "group 1", "group 2", "group 3")
 
 
 def grade(accuracy):
@@ -62,19 +63,86 @@ def doubtful(probabilities, labels, count):
     return surest(probabilities, labels, True, len(labels))[::-1][:count]
 
 
+def channel_statistics(images):
+    """Return (mean, std), each (3,), of the colour channels of images (n, height, width, 3) uint8, in 0..1.
+
+    They come from how often each of the 256 values occurs, which is exact and needs no copy in floating point.
+    """
+    values = np.arange(256) / 255
+    counts = np.array([np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)])
+    mean = counts @ values / counts.sum(1)
+    return mean, np.sqrt(counts @ values**2 / counts.sum(1) - mean**2)
+
+
+def stages(network):
+    """Return what can be looked at in a network, from the input on: stage name to its number of channels."""
+    found = {"whitening": network.whitening.out_channels}
+    for k, group in enumerate(network.groups, start=1):
+        last = [layer for layer in group.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
+        found[f"group {k}"] = last.out_channels
+    return found
+
+
 @torch.no_grad()
 def feature_maps(network, image):
-    """Return what each stage makes of one image (3, height, width): name to array (channels, height, width).
+    """Return what each stage makes of one image (3, height, width): stage name to array (channels, height, width).
 
-    Each stage is shown after its GELU, as the next one sees it.
+    Each stage is shown after its GELU, as the next one sees it. The maps are noted down while the network runs.
     """
+    maps = {}
+
+    def note(name, after):
+        return lambda layer, inputs, output: maps.__setitem__(name, after(output)[0].float().numpy())
+
+    layers = [(network.whitening, F.gelu), *((group, torch.Tensor.clone) for group in network.groups)]
+    handles = [
+        layer.register_forward_hook(note(name, after))
+        for name, (layer, after) in zip(stages(network), layers, strict=True)
+    ]
     network.eval()
-    x = F.gelu(network.whitening(network.normalise(image[None])))
-    maps = {VIEWS[0]: x[0].numpy()}
-    for name, group in zip(VIEWS[1:], network.groups, strict=True):
-        x = group(x)
-        maps[name] = x[0].numpy()
+    try:
+        network(image[None])
+    finally:
+        for handle in handles:
+            handle.remove()
     return maps
+
+
+def common_patterns(network):
+    """Return the whitening filters (n, 3, k, k), the most common pattern first, one of each pair of opposite signs.
+
+    A filter is divided by the standard deviation along it, so the shortest one belongs to the most common pattern.
+    """
+    weights = network.whitening.weight.detach()
+    half = weights[: len(weights) // 2]
+    return half[half.flatten(1).norm(dim=1).argsort()].numpy()
+
+
+def patch_correlations(network, images):
+    """Return the correlation matrices of the numbers of a patch, and of the channels that whitening makes of them.
+
+    Of the two channels of opposite sign one is left out; images are uint8 (n, 3, height, width).
+    """
+    with torch.no_grad():
+        x = network.normalise(images)
+        kernel = network.whitening.kernel_size
+        patches = F.unfold(x, kernel).transpose(0, 1).flatten(1)
+        half = network.whitening.out_channels // 2
+        channels = network.whitening(x)[:, :half].transpose(0, 1).flatten(1)
+    return torch.corrcoef(patches).numpy(), torch.corrcoef(channels).numpy()
+
+
+def first_patterns(network):
+    """Return what the first trained convolution looks for, in pixels: (filters, 3, side, side).
+
+    Whitening comes in pairs z and -z, and GELU(z) - GELU(-z) = z. So of two weights a and b on a pair, (a - b)/2 acts
+    on z itself: that part of each filter is a filter on the pixels, and this function returns it.
+    """
+    convolution = next(layer for layer in network.groups[0].modules() if isinstance(layer, torch.nn.Conv2d))
+    weights, patterns = convolution.weight.detach(), network.whitening.weight.detach()
+    pairs = len(patterns) // 2
+    on_z = (weights[:, :pairs] - weights[:, pairs:]) / 2
+    return F.conv_transpose2d(on_z, patterns[:pairs], stride=network.whitening.stride).numpy()
 
 
 def read_record(folder):
@@ -93,40 +161,70 @@ def read_record(folder):
     return record
 
 
-def load_shipped(folder):
+def load_shipped(folder=ARTIFACTS):
     """Return the shipped network and its record; raises ValueError when either is missing or damaged."""
     return cnn.load_model(Path(folder) / "p2_model.pkl"), read_record(folder)
 
 
-def gradient_check(images, labels, step=1e-6):
-    """Return the relative error of a small network's gradient along a random direction, in double precision.
+def gradient_check(images, labels, step=1e-6, widths=(4, 6, 8)):
+    """Return, for every trained tensor of a small network, its name, its shape and the relative error of its gradient.
 
-    The directional derivative of automatic differentiation is held against a central difference of width 2 `step` in
-    all weights at once. `images` uint8 (n, 3, 32, 32), `labels` (n,).
+    Along a random direction in that tensor, the derivative of automatic differentiation is held against a central
+    difference of width 2 `step`, in double precision. `images` uint8 (n, 3, height, width), `labels` (n,).
     """
     generator = torch.Generator().manual_seed(0)
-    network = cnn.CNN((4, 6, 8))
+    network = cnn.CNN(widths)
     network.fit_input(images)
     network.double()
-    x, weights = images.double() / 255, [p for p in network.parameters() if p.requires_grad]
+    weights = {name: p for name, p in network.named_parameters() if p.requires_grad}
     with torch.no_grad():
-        for weight in weights:  # drawn here, so that the result does not depend on what was drawn before
+        for weight in weights.values():  # drawn here, so that the result does not depend on what was drawn before
             weight.copy_(0.3 * torch.randn(weight.shape, generator=generator, dtype=torch.float64))
-    directions = [torch.randn(w.shape, generator=generator, dtype=torch.float64) for w in weights]
+    logits = []  # those of the head, before the network rounds them to single precision
+    handle = network.head.register_forward_hook(lambda layer, inputs, output: logits.append(output))
 
     def loss():
-        features = network.groups(F.gelu(network.whitening(network.normalise(x)))).amax((2, 3))
-        return F.cross_entropy(network.head(features), labels)  # without the network's rounding of logits to single
+        network(images.double() / 255)
+        return F.cross_entropy(logits.pop(), labels)
 
-    gradients = torch.autograd.grad(loss(), weights)
-    expected = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True)).item()
-    values = []
-    for sign in (1, -2):  # forward by one step, then back by two
+    rows = []
+    gradients = dict(zip(weights, torch.autograd.grad(loss(), list(weights.values())), strict=True))
+    for name, weight in weights.items():
+        direction = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+        values = []
         with torch.no_grad():
-            for weight, direction in zip(weights, directions, strict=True):
+            for sign in (1, -2):  # forward by one step, then back by two
                 weight.add_(sign * step * direction)
-            values.append(loss().item())
-    return abs((values[0] - values[1]) / (2 * step) - expected) / abs(expected)
+                values.append(loss().item())
+            weight.add_(step * direction)
+        numeric, exact = (values[0] - values[1]) / (2 * step), (gradients[name] * direction).sum().item()
+        rows.append((name, str(tuple(weight.shape)), abs(numeric - exact) / max(abs(exact), 1e-6)))
+    handle.remove()
+    return rows
+
+
+def augmented(configuration, image, count):
+    """Return what a training with this configuration may make of one image (3, 32, 32): `count` images (32, 32, 3)."""
+    settings = configuration | {"batch_size": 1, "sizes": [32], "epochs": count}
+    run = training.Training(settings, image[None], torch.zeros(1, dtype=torch.long))
+    run.sized = training.PaddedImages(run.images, 32, configuration["translate"], run.device)
+    views = []
+    for run.epoch in range(count):  # every other epoch mirrors
+        views.append(run.draw_batch(torch.zeros(1, dtype=torch.long), 32)[1][0].permute(1, 2, 0).numpy())
+    return views
+
+
+def layers(network, size=32):
+    """Return the columns of a table of the network's layers: name, output, trained or fixed weights, FLOPs."""
+    rows = cnn.layer_table(network, size)
+    named = [row[0].replace("groups.", "group ").replace(".convolutions.", ", convolution ") for row in rows]
+    named = [re.sub(r"\d+", lambda digits: str(int(digits.group()) + 1), name) for name in named]
+    return {
+        "layer": [*named, "all"],
+        "output": [*("×".join(map(str, row[1])) for row in rows), ""],
+        "weights": [*(row[2] for row in rows), sum(row[2] for row in rows)],
+        "MFLOP": [*(row[3] / 1e6 for row in rows), sum(row[3] for row in rows) / 1e6],
+    }
 
 
 def changes(configuration, base):
@@ -136,12 +234,18 @@ def changes(configuration, base):
 
 
 def ablation(record):
-    """Return the columns of the ablation table of a record: what was changed, and what came out on held-out images."""
+    """Return the columns of the ablation table of a record: what was changed, and what came out on held-out images.
+
+    The last column is the difference to the unchanged recipe, in points, where it is among the runs.
+    """
     entries = record["ablation"]
     base = (record["seeds"] or [record["shipped"]])[0]["configuration"]
+    accuracy = [100 * entry["epochs"][-1]["validation_accuracy"] for entry in entries]
+    plain = [a for a, entry in zip(accuracy, entries, strict=True) if entry["configuration"] == base]
     return {
         "changed": [changes(entry["configuration"], base) for entry in entries],
-        "validation accuracy (%)": [100 * entry["epochs"][-1]["validation_accuracy"] for entry in entries],
+        "validation accuracy (%)": accuracy,
+        **({"difference": [a - np.mean(plain) for a in accuracy]} if plain else {}),
         "seconds": [round(entry["seconds"]) for entry in entries],
         "budget (TFLOP)": [round(entry["budget_tflop"]) for entry in entries],
     }

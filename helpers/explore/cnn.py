@@ -1,19 +1,16 @@
 """The explorers of Programming 2: the feature maps of an image, and the network's answer to any image."""
 
 import functools
-from pathlib import Path
 
 from helpers import datasets
 from helpers.core import cnn_studies
 from helpers.explore.explorer import Explorer, choice, text, whole
 from helpers.figures.cnn import AnswerScene, FeatureScene
 
-HAND_IN = Path(__file__).parents[2] / "artifacts" / "p2"
-
 
 @functools.cache
 def _shipped():
-    return cnn_studies.load_shipped(HAND_IN)[0]
+    return cnn_studies.load_shipped()[0]
 
 
 @functools.cache
@@ -34,7 +31,7 @@ def feature_maps(image=0, stage="group 1", channel=1, network=None):
     """
     images, labels, class_names, name = _test_images()
     network = network or _shipped()
-    widths = dict(zip(cnn_studies.VIEWS, (network.whitening.out_channels, *network.widths), strict=True))
+    widths = cnn_studies.stages(network)
     _check("image", image, len(labels) - 1)
     if stage not in widths:
         raise ValueError(f"stage is {stage!r}; choose one of {', '.join(widths)}.")

@@ -35,15 +35,15 @@ def gallery(images, labels, class_names, name, columns=10):
     )
 
 
-def augmented(original, views, name):
-    """Draw one picture (32, 32, 3) and what augmentation makes of it in several epochs."""
+def augmented(original, views, name, shift):
+    """Draw one picture (32, 32, 3) and what augmentation with shifts up to `shift` makes of it in several epochs."""
     fig, axes = style.figure(height=1.25, ncols=1 + len(views))
     with style.context():
         for ax, image, title in zip(axes, [original, *views], ["as it is"] + [""] * len(views), strict=True):
             _picture(ax, image)
             ax.set_title(title, fontsize=9.5)
     return style.Picture(
-        fig, f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to two pixels, or both."
+        fig, f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to {shift} pixels, or both."
     )
 
 
@@ -129,20 +129,62 @@ def mistakes(images, labels, probabilities, indices, class_names, name):
     return style.Picture(fig, f"The {len(indices)} test pictures of {name} that the network gets wrong most surely.")
 
 
-def filters(network):
-    """Draw the whitening filters: twelve patterns of 2 x 2 pixels, most common first; their negatives are left out."""
-    weights = network.whitening.weight.detach().numpy()
-    half = weights[: len(weights) // 2][::-1]
-    fig, axes = style.figure(height=1.1, ncols=len(half))
+def _patterns(axes, patterns):
+    """Draw patterns (n, 3, side, side), zero as middle grey, each stretched to the full range."""
+    for ax in axes:
+        _bare(ax)
+    for ax, pattern in zip(axes, patterns, strict=False):
+        _picture(ax, (0.5 + 0.5 * pattern / max(np.abs(pattern).max(), 1e-9)).transpose(1, 2, 0))
+
+
+def whitening(network, images):
+    """Draw the whitening filters, the most common pattern first, and what they do to the correlations of a patch.
+
+    `images` uint8 (n, 3, height, width).
+    """
+    patterns = cnn_studies.common_patterns(network)
+    columns = 12
+    rows = -(-len(patterns) // columns)
+    fig, _ = style.figure(height=2.7 + 0.75 * rows, nrows=1)
+    fig.clear()
+    above, below = fig.subfigures(2, 1, height_ratios=(0.75 * rows, 2.5))
+    side = patterns.shape[-1]
     with style.context():
-        for k, (ax, pattern) in enumerate(zip(axes, half, strict=True), start=1):
-            pattern = pattern / np.abs(pattern).max()
-            _picture(ax, (0.5 + 0.5 * pattern).transpose(1, 2, 0))
-            ax.set_title(f"{k}", loc="center", fontsize=9)
+        axes = above.subplots(rows, columns, squeeze=False)
+        _patterns(axes.flat, patterns)
+        for k in range(min(columns, len(patterns))):
+            axes[0, k].set_title(f"{k + 1}", loc="center", fontsize=9)
+        before, after = cnn_studies.patch_correlations(network, images)
+        for ax, values, title in zip(
+            below.subplots(1, 2), (before, after), ("numbers of a patch", "channels after whitening"), strict=True
+        ):
+            shade = ax.imshow(values, cmap=style.DIVERGING, vmin=-1, vmax=1)
+            ax.set(title=f"correlations of the {len(values)} {title}", xticks=[], yticks=[])
+            ax.title.set_fontsize(9.5)
+            ax.grid(False)
+        below.colorbar(shade, ax=below.axes, shrink=0.8)
+    largest = [np.abs(values - np.diag(np.diag(values))).max() for values in (before, after)]
     return style.Picture(
         fig,
-        f"The {len(half)} whitening filters of 2×2 pixels, from the most common pattern, one even colour, on.",
+        f"{len(patterns)} whitening filters of {side}×{side} pixels, the most common pattern first. Two numbers of a "
+        f"patch correlate by up to {largest[0]:.2f}, two channels after whitening by at most {largest[1]:.2f}.",
     )
+
+
+def first_layer(network, count=32):
+    """Draw what the first trained convolution looks for, in pixels: its `count` strongest filters."""
+    patterns = cnn_studies.first_patterns(network)
+    strongest = np.argsort(-np.abs(patterns).sum((1, 2, 3)), kind="stable")[:count]
+    columns = 16
+    rows = -(-len(strongest) // columns)
+    fig, axes = style.figure(height=0.6 * rows + 0.1, nrows=rows, ncols=columns, squeeze=False)
+    with style.context():
+        _patterns(axes.flat, patterns[strongest])
+    side = patterns.shape[-1]
+    return style.Picture(
+        fig, f"{len(strongest)} of the {len(patterns)} filters of the first trained convolution as patterns of "
+        f"{side}×{side} pixels: edges, spots and colours.",
+    )  # fmt: skip
 
 
 def feature_maps(image, maps, count=7):
