@@ -1,0 +1,361 @@
+"""Builds the hand-in, artifacts/submission/ and submission.zip, after trying every file of it as a stranger would.
+
+    python -m helpers.submission                              # from artifacts/p1 and artifacts/p2
+    python -m helpers.submission --p1 FOLDER --p2 FOLDER      # from your own folders
+    python -m helpers.submission --check submission.zip       # only try what a zip holds
+
+It holds exactly p1_report.pdf, p1.py, p1_model.npz, p2_report.pdf, p2.py with the modules that it imports from beside
+it, and p2_model.pkl. The zip is unpacked into an empty folder and tried there, without this repository:
+
+- p1.py imports os, numpy and matplotlib alone; alone in a folder it trains a little, saves, and reloads;
+- p1_model.npz loads without pickle into p1.py's own MLP and is measured on MNIST's test images;
+- p2_model.pkl loads with weights_only=True, and p2.py --evaluate measures the accuracy that p2_report.pdf states;
+- both reports say what they have to.
+
+The folder and the zip appear only if all is well; what is missing or wrong is said in one sentence each.
+"""
+
+import argparse
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+
+from helpers import datasets
+
+ROOT = Path(__file__).resolve().parents[1]
+SUBMISSION = ROOT / "artifacts" / "submission"
+REMEDIES = {
+    "p1.py": "python -m helpers.train_mlp --report writes it",
+    "p1_model.npz": "make mlp trains it and python -m helpers.train_mlp --report writes it",
+    "p1_report.pdf": "make mlp trains and python -m helpers.train_mlp --report writes it",
+    "p2.py": "python -m helpers.p2_report writes it",
+    "p2_model.pkl": "make cnn trains it and python -m helpers.p2_report build/p2/fast_seed0 writes it",
+    "p2_report.pdf": "make cnn trains and python -m helpers.p2_report build/p2/fast_seed0 writes it",
+}
+FILES = tuple(REMEDIES)
+ALLOWED = {"os", "numpy", "matplotlib"}
+SECTIONS = {
+    "p1_report.pdf": {
+        "the final test error": r"test error",
+        "the architecture": r"architecture|hidden (layers|neurons)",
+        "the settings (learning rate, batch size, epochs)": r"(?=.*learning rate)(?=.*batch)(?=.*epochs)",
+        "loss and error over the epochs": r"(?=.*loss)(?=.*error)(?=.*epoch)",
+        "training and validation curves": r"(?=.*training)(?=.*validation)",
+    },
+    "p2_report.pdf": {
+        "the test accuracy": r"test accuracy",
+        "the architecture": r"architecture|convolution",
+        "the settings (epochs, batch size, learning rate)": r"(?=.*epochs)(?=.*batch)(?=.*(learning.rate|_lr))",
+        "loss and accuracy over the epochs": r"(?=.*loss)(?=.*accuracy)(?=.*epoch)",
+    },
+}
+# Everything below runs with p1.py alone. The four blobs are easy; a network that learns at all tells them apart.
+_TRIAL = """
+import numpy as np
+import p1
+
+rng = np.random.default_rng(0)
+centres = rng.normal(size=(4, 784))
+labels = rng.integers(0, 4, 240)
+x, y = centres[labels] + rng.normal(size=(240, 784)), np.eye(10)[labels]
+
+def network(sizes, activation):
+    return p1.MLP(sizes[0], sizes[-1], list(sizes[1:-1]), [activation() for _ in sizes[1:-1]],
+                  p1.random_normal_weight_init, p1.zeros_bias_init, p1.SoftmaxCrossEntropy(), 0.05)
+
+def take(made, file):
+    for i in range(len(made.W)):
+        made.W[i], made.b[i] = file[f"W{i}"], file[f"b{i}"]
+    made.eval()
+    return made
+
+made = network((784, 16, 10), p1.Sigmoid)
+curves = p1.get_training_stats(made, [(x[:160], y[:160]), (x[160:200], y[160:200]), (x[200:], y[200:])], 8, 20)
+assert len(curves) == 4 and all(len(curve) == 8 for curve in curves), "get_training_stats returns four curves"
+assert curves[0][-1] < curves[0][0], f"the training loss did not fall ({curves[0][0]:.3f} to {curves[0][-1]:.3f})"
+made.eval()
+made.save_model("trial.npz")
+with np.load("trial.npz", allow_pickle=False) as file:
+    again = take(network((784, 16, 10), p1.Sigmoid), file)
+assert np.array_equal(again.forward(x), made.forward(x)), "the reloaded network gives other logits"
+"""
+_MEASURE = """
+with np.load("p1_model.npz", allow_pickle=False) as file:
+    count = sum(name.startswith("W") for name in file.files)
+    sizes = [len(file["W0"]), *(file[f"W{i}"].shape[1] for i in range(count))]
+    parameters = {name: np.asarray(file[name], dtype=float) for name in file.files}
+errors = []
+with np.load("test.npz") as test, np.errstate(all="ignore"):
+    for activation in (p1.ReLU, p1.Sigmoid, p1.Tanh):
+        logits = take(network(sizes, activation), parameters).forward(test["x"] / 255)
+        errors.append(np.mean(logits.argmax(1) != test["labels"]))
+print("error", min(errors))
+"""
+_LOAD = """
+import torch
+
+state = torch.load("p2_model.pkl", map_location="cpu", weights_only=True)
+assert isinstance(state, dict) and state, "it holds no state_dict"
+odd = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
+assert not odd, f"{odd[0]} in it is no tensor"
+"""
+
+
+def find(p1, p2):
+    """Return {name: path} of the files to hand in, with the modules that p2.py imports from beside it.
+
+    Raises ValueError that names every missing file and the command that makes it.
+    """
+    folders = {"p1": Path(p1), "p2": Path(p2)}
+    found = {name: folders[name[:2]] / name for name in FILES}
+    missing = [name for name, path in found.items() if not path.is_file()]
+    if missing:
+        raise ValueError("\n".join(f"{found[name]} is missing; {REMEDIES[name]}." for name in missing))
+    for name in modules(found["p2.py"]):
+        found[name] = folders["p2"] / name
+    return found
+
+
+def imported(path):
+    """Return the top names of all that a Python file imports; raises ValueError for one that does not parse."""
+    try:
+        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{Path(path).name} is no Python that can be read: {error}") from None
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    return {name.split(".")[0] for name in names}
+
+
+def modules(path):
+    """Return the names of the files beside `path` that it needs, and those that they need."""
+    found, todo = set(), [Path(path)]
+    while todo:
+        for name in sorted(imported(todo.pop())):
+            beside = Path(path).with_name(f"{name}.py")
+            if beside.is_file() and beside.name not in found and beside != Path(path):
+                found.add(beside.name)
+                todo.append(beside)
+    return sorted(found)
+
+
+# ---------------------------------------------------------------------------------------------------- trying
+
+
+def try_all(folder, say=print):
+    """Try every file of the hand-in in `folder`, and return a list of sentences about what is wrong."""
+    trouble = []
+    for attempt in (exactly, report_sections, p1_imports, p1_alone, p1_model, p2_model, p2_accuracy):
+        try:
+            done = attempt(Path(folder))
+            if done:
+                say(f"ok  {done}")
+        except ValueError as error:
+            trouble.append(str(error))
+    return trouble
+
+
+def exactly(folder):
+    """Check that nothing is missing and nothing is too much."""
+    there = {path.name for path in folder.iterdir()}
+    missing = [name for name in FILES if name not in there]
+    more = sorted(there - set(FILES) - set(modules(folder / "p2.py") if "p2.py" in there else ()))
+    if missing or more:
+        raise ValueError(" ".join(
+            [f"{name} is missing from the hand-in; {REMEDIES[name]}." for name in missing]
+            + [f"{name} does not belong to the hand-in." for name in more]
+        ))  # fmt: skip
+    return f"the hand-in holds {', '.join(sorted(there))}"
+
+
+def report_sections(folder):
+    """Check that both reports can be read and say what they have to."""
+    lacking = []
+    for name, sections in SECTIONS.items():
+        text = pdf_text(folder / name)
+        lacking += [
+            f"{name} does not give {said}" for said, pattern in sections.items() if not re.search(pattern, text)
+        ]
+    if lacking:
+        raise ValueError("; ".join(lacking) + ".")
+    return "both reports give what is asked for"
+
+
+def pdf_text(path):
+    """Return the text of a PDF in small letters and one line; raises ValueError for a file that is none."""
+    try:
+        pages = [page.extract_text() for page in PdfReader(path).pages]
+    except (PyPdfError, OSError, ValueError, KeyError, RecursionError) as error:
+        raise ValueError(f"{Path(path).name} is no PDF that can be read ({error}).") from None
+    return " ".join(" ".join(pages).split()).lower()
+
+
+def p1_imports(folder):
+    """Check that p1.py imports nothing but what the assignment allows."""
+    more = sorted(imported(folder / "p1.py") - ALLOWED)
+    if more:
+        raise ValueError(f"p1.py imports {', '.join(more)}; only {', '.join(sorted(ALLOWED))} are allowed.")
+    return f"p1.py imports nothing but {', '.join(sorted(ALLOWED))}"
+
+
+def p1_alone(folder):
+    """Check that p1.py, alone in an empty folder, trains, saves and reloads."""
+    with tempfile.TemporaryDirectory() as empty:
+        shutil.copy(folder / "p1.py", empty)
+        run(empty, _TRIAL, "p1.py alone in a folder does not train, save and reload")
+    return "p1.py alone in an empty folder trains, saves and reloads the same network"
+
+
+def p1_model(folder):
+    """Check that p1_model.npz loads into p1.py's own MLP, and measure it."""
+    data = datasets.mnist()
+    if data.is_stand_in:
+        raise ValueError("p1_model.npz cannot be measured without MNIST; run make data.")
+    with tempfile.TemporaryDirectory() as empty:
+        for name in ("p1.py", "p1_model.npz"):
+            shutil.copy(folder / name, empty)
+        x = data.test_images.reshape(len(data.test_images), -1)
+        np.savez(Path(empty) / "test.npz", x=x, labels=data.test_labels)
+        told = run(empty, _TRIAL + _MEASURE, "p1_model.npz cannot be loaded into p1.py's MLP")
+    error = 100 * float(told.split()[-1])
+    if error >= 20:
+        raise ValueError(f"p1_model.npz misreads {error:.2f} % of MNIST's test images, which earns nothing.")
+    stated = [float(number) for number in re.findall(r"([\d.]+) ?%", pdf_text(folder / "p1_report.pdf"))]
+    if not any(abs(number - error) < 0.02 for number in stated):
+        raise ValueError(f"p1_model.npz misreads {error:.2f} %, a number that p1_report.pdf does not give.")
+    return f"p1_model.npz misreads {error:.2f} % of the test images, as its report says"
+
+
+def p2_model(folder):
+    """Check that p2_model.pkl holds tensors alone and loads without running code."""
+    with tempfile.TemporaryDirectory() as empty:
+        shutil.copy(folder / "p2_model.pkl", empty)
+        run(empty, _LOAD, "p2_model.pkl does not load with weights_only=True")
+    return "p2_model.pkl loads with weights_only=True"
+
+
+def p2_accuracy(folder):
+    """Check that p2.py --evaluate finds the accuracy that p2_report.pdf states."""
+    data = datasets.cifar10()
+    if data.is_stand_in:
+        raise ValueError("p2_model.pkl cannot be measured without CIFAR-10; run make data.")
+    with tempfile.TemporaryDirectory() as empty:
+        for name in ("p2.py", "p2_model.pkl", *modules(folder / "p2.py")):
+            shutil.copy(folder / name, empty)
+        source = Path(data.source)
+        if not source.is_file():
+            source = Path(empty) / "cifar10.npz"
+            np.savez(source, **{key: getattr(data, key) for key in datasets.KEYS})
+        command = [sys.executable, "p2.py", "--evaluate", "p2_model.pkl", "--data", str(source)]
+        done = subprocess.run(command, cwd=empty, env=alone(), capture_output=True, text=True)
+    told = re.search(r"([\d.]+) ?%", done.stdout)
+    if done.returncode or not told:
+        raise ValueError(f"p2.py --evaluate p2_model.pkl tells no accuracy: {last_line(done.stderr or done.stdout)}")
+    accuracy = float(told.group(1))
+    stated = [float(number) for number in re.findall(r"([\d.]+) ?%", pdf_text(folder / "p2_report.pdf"))]
+    if not any(abs(number - accuracy) < 0.06 for number in stated):  # another processor rounds a few images otherwise
+        raise ValueError(f"p2_model.pkl gets {accuracy:.2f} % right, a number that p2_report.pdf does not give.")
+    return f"p2_model.pkl gets {accuracy:.2f} % of the test images right, as its report says"
+
+
+def run(folder, code, said):
+    """Run Python code in `folder`, with nothing of this repository in reach, and return what it printed."""
+    (Path(folder) / "trial.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "trial.py"]
+    done = subprocess.run(command, cwd=folder, env=alone(), capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        raise ValueError(f"{said}: {last_line(done.stderr)}")
+    return done.stdout
+
+
+def alone():
+    """Return an environment in which no module of this repository is found by way of PYTHONPATH."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"MPLBACKEND": "agg"}
+
+
+def last_line(text):
+    """Return the last line that is not empty."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "nothing was said."
+
+
+# ---------------------------------------------------------------------------------------------------- building
+
+
+def write_zip(files, path):
+    """Write {name: path} into a zip; equal files make an equal zip."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)  # dated 1980
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, Path(files[name]).read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def unpack(path, folder):
+    """Unpack a zip of plain files into `folder`; raises ValueError for anything else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            odd = [name for name in archive.namelist() if "/" in name or "\\" in name or name.startswith(".")]
+            if odd:
+                raise ValueError(f"{path} holds {odd[0]}; a hand-in has plain files and no folders.")
+            archive.extractall(folder)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no zip that can be read ({error}).") from None
+
+
+def build(p1=ROOT / "artifacts" / "p1", p2=ROOT / "artifacts" / "p2", folder=SUBMISSION, say=print):
+    """Write the hand-in into `folder` and `folder`.zip once every file has been tried; return the zip's path.
+
+    Raises ValueError with one sentence a line for what is missing or wrong; then what was there before stays.
+    """
+    files, folder = find(p1, p2), Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".submission.") as made:
+        made, tried = Path(made), Path(made) / "submission"
+        write_zip(files, made / "submission.zip")
+        unpack(made / "submission.zip", tried)
+        trouble = try_all(tried, say)
+        if trouble:
+            raise ValueError("\n".join(trouble))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(tried, folder)
+        os.replace(made / "submission.zip", folder.with_suffix(".zip"))
+    return folder.with_suffix(".zip")
+
+
+def main(arguments=None):
+    """Build the hand-in, or try one that is there."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.submission", description=__doc__.splitlines()[0])
+    for part in ("p1", "p2"):
+        parser.add_argument(f"--{part}", default=ROOT / "artifacts" / part, help=f"the folder with {part}.py")
+    parser.add_argument("--folder", type=Path, default=SUBMISSION, help="where to write (artifacts/submission)")
+    parser.add_argument("--check", type=Path, metavar="ZIP", help="try the hand-in in this zip and write nothing")
+    given = parser.parse_args(arguments)
+    try:
+        if given.check:
+            with tempfile.TemporaryDirectory() as folder:
+                unpack(given.check, folder)
+                trouble = try_all(folder)
+            if trouble:
+                raise ValueError("\n".join(trouble))
+            return 0
+        path = build(given.p1, given.p2, given.folder)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

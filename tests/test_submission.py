@@ -1,0 +1,184 @@
+"""The hand-in: what is missing or wrong is said, and what is right is packed, nothing more and nothing less."""
+
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+
+from helpers import datasets, p2, submission
+from helpers.core import cnn
+
+P1 = submission.ROOT / "artifacts" / "p1"
+
+
+def report(path, *lines):
+    """Write a one-page PDF with lines of text."""
+    figure = Figure()
+    for position, line in enumerate(lines):
+        figure.text(0.05, 0.95 - 0.05 * position, line, fontsize=6)
+    with PdfPages(path) as pages:
+        pages.savefig(figure)
+
+
+@pytest.fixture(scope="module")
+def small_p2(tmp_path_factory):
+    """A folder with p2.py, its modules, an untrained small network, and a report that states what it measures."""
+    if datasets.cifar10().is_stand_in:
+        pytest.skip("no CIFAR-10 here")
+    folder = tmp_path_factory.mktemp("p2")
+    for name, source in {"p2.py": "p2.py", "cnn.py": "core/cnn.py", "training.py": "core/training.py"}.items():
+        shutil.copy(submission.ROOT / "helpers" / source, folder / name)
+    torch.manual_seed(0)
+    cnn.save_model(folder / "p2_model.pkl", cnn.CNN(widths=(4, 4, 4), depth=1))
+    accuracy = p2.evaluate(p2.options_from(["--evaluate", str(folder / "p2_model.pkl")]), say=lambda *_: None)
+    lines = ["Architecture: convolutions", "learning rate, batch size, epochs", "loss and accuracy over each epoch"]
+    report(folder / "p2_report.pdf", f"test accuracy {accuracy:.2%}", *lines)
+    return folder
+
+
+@pytest.fixture
+def hand_in(tmp_path, small_p2):
+    """A complete hand-in in a folder, free to be spoilt."""
+    folder = tmp_path / "hand-in"
+    shutil.copytree(small_p2, folder)
+    for name in ("p1.py", "p1_model.npz", "p1_report.pdf"):
+        shutil.copy(P1 / name, folder)
+    return folder
+
+
+def test_what_is_right_is_packed(hand_in, small_p2, tmp_path):
+    said = []
+    path = submission.build(P1, small_p2, tmp_path / "out" / "submission", said.append)
+    names = {
+        "p1.py",
+        "p1_model.npz",
+        "p1_report.pdf",
+        "p2.py",
+        "cnn.py",
+        "training.py",
+        "p2_model.pkl",
+        "p2_report.pdf",
+    }
+    assert set(zipfile.ZipFile(path).namelist()) == names == {p.name for p in (tmp_path / "out/submission").iterdir()}
+    for name in names:
+        source = (P1 if name.startswith("p1") else small_p2) / name
+        assert (tmp_path / "out/submission" / name).read_bytes() == source.read_bytes()
+    assert len(said) == 7 and all(sentence.startswith("ok") for sentence in said)
+    stored = json.loads((P1 / "p1_history.json").read_text())["best"]["seeds"][0]["test_error"]
+    assert any(f"misreads {100 * stored:.2f} %" in sentence for sentence in said), said
+    first = path.read_bytes()
+    submission.write_zip(submission.find(P1, small_p2), tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == first
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["submission", "submission.zip"]
+
+
+def test_what_is_missing_is_named_with_its_command(tmp_path, capsys):
+    assert submission.main(["--p1", str(P1), "--p2", str(tmp_path), "--folder", str(tmp_path / "out")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" is missing; ")[0].rpartition("/")[2] for line in lines] == [
+        "p2.py", "p2_model.pkl", "p2_report.pdf"]  # fmt: skip
+    assert "make cnn" in lines[1] and not (tmp_path / "out").exists()
+
+
+def spoil_imports(folder):
+    text = (folder / "p1.py").read_text()
+    (folder / "p1.py").write_text(text + "\nimport scipy\n")
+
+
+def spoil_syntax(folder):
+    (folder / "p1.py").write_text("def (")
+
+
+def spoil_training(folder):
+    text = (folder / "p1.py").read_text()
+    assert text.count("    def step(self):") == 1
+    (folder / "p1.py").write_text(text.replace("    def step(self):", "    def step(self):\n        return\n", 1))
+
+
+def spoil_saving(folder):
+    text = (folder / "p1.py").read_text()
+    spoilt = text.replace(
+        "np.ascontiguousarray(self.W[i]), self.b[i]", "2 * np.ascontiguousarray(self.W[i]), self.b[i]"
+    )
+    assert spoilt != text
+    (folder / "p1.py").write_text(spoilt)
+
+
+def spoil_p1_model(folder):
+    with np.load(folder / "p1_model.npz") as file:
+        arrays = dict(file)
+    arrays["W0"] = arrays["W0"] * (np.random.default_rng(0).random(arrays["W0"].shape) < 0.5)
+    np.savez(folder / "p1_model.npz", **arrays)
+
+
+def spoil_p1_pickle(folder):
+    np.savez(folder / "p1_model.npz", W0=np.array([{}], dtype=object), b0=np.zeros(10))
+
+
+class Trap:
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+def spoil_p2_pickle(folder):
+    torch.save({"weights": Trap()}, folder / "p2_model.pkl")
+
+
+def spoil_p2_model(folder):
+    torch.manual_seed(1)
+    cnn.save_model(folder / "p2_model.pkl", cnn.CNN(widths=(4, 4, 4), depth=1))
+
+
+def spoil_report(folder):
+    report(folder / "p1_report.pdf", "A report without numbers, loss and error over each epoch, training, validation")
+
+
+def spoil_pdf(folder):
+    (folder / "p2_report.pdf").write_text("no PDF")
+
+
+def spoil_by_more(folder):
+    (folder / "diary.txt").write_text("dear")
+
+
+def spoil_by_less(folder):
+    (folder / "training.py").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "attempt", "sentence"),
+    [
+        (spoil_imports, "p1_imports", "p1.py imports scipy; only matplotlib, numpy, os are allowed"),
+        (spoil_syntax, "p1_imports", "p1.py is no Python that can be read"),
+        (spoil_training, "p1_alone", "the training loss did not fall"),
+        (spoil_saving, "p1_alone", "the reloaded network gives other logits"),
+        (spoil_p1_model, "p1_model", "p1_model.npz misreads .* %"),
+        (spoil_p1_pickle, "p1_model", "cannot be loaded into p1.py's MLP"),
+        (spoil_p2_pickle, "p2_model", "does not load with weights_only=True"),
+        (spoil_p2_model, "p2_accuracy", "a number that p2_report.pdf does not give"),
+        (spoil_by_less, "p2_accuracy", "tells no accuracy: ModuleNotFoundError"),
+        (spoil_report, "report_sections", "p1_report.pdf does not give the final test error"),
+        (spoil_pdf, "report_sections", "p2_report.pdf is no PDF that can be read"),
+        (spoil_by_more, "exactly", "diary.txt does not belong to the hand-in"),
+    ],
+)
+def test_what_is_wrong_is_said(hand_in, spoil, attempt, sentence):
+    getattr(submission, attempt)(hand_in)  # right before
+    spoil(hand_in)
+    with pytest.raises(ValueError, match=sentence):
+        getattr(submission, attempt)(hand_in)
+
+
+def test_only_plain_files_are_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../evil.py", "")
+    with pytest.raises(ValueError, match="plain files and no folders"):
+        submission.unpack(tmp_path / "a.zip", tmp_path / "out")
+    (tmp_path / "b.zip").write_text("no zip")
+    with pytest.raises(ValueError, match="no zip that can be read"):
+        submission.unpack(tmp_path / "b.zip", tmp_path / "out")
