@@ -4,6 +4,11 @@
 
 let views = 0;
 
+// The kernel's first word, "busy", travels ahead of the picture. Jupyter's server then holds a small picture back until
+// the page's computer has acknowledged that word, and computers take up to 40 ms over an acknowledgement unless they
+// have something to send with it. So the page sends two empty messages, at these milliseconds after a request.
+const NUDGES = [5, 15];
+
 function make(tag, facts = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(facts)) {
@@ -18,7 +23,7 @@ function make(tag, facts = {}, ...children) {
 // The attribute keeps them here; with Ctrl or Cmd held, shortcuts such as saving stay JupyterLab's.
 const KEEP = "data-lm-suppress-shortcuts";
 function keepKeys(root) {
-  for (const element of root.querySelectorAll("input, select, textarea, button, code")) element.setAttribute(KEEP, "");
+  for (const element of root.querySelectorAll("input, select, textarea, button, canvas, code")) element.setAttribute(KEEP, "");
   const follow = (event) => event.target.toggleAttribute(KEEP, !(event.ctrlKey || event.metaKey));
   root.addEventListener("keydown", follow);
   root.addEventListener("keyup", follow);
@@ -90,40 +95,76 @@ const kinds = {
   },
   pad(facts, id, choose) {
     const side = 200; // on the page; strokes are written down in hundredths of it
-    const label = `${facts.label}, with mouse, pen or finger`;
-    const sheet = make("canvas", { width: 2 * side, height: 2 * side, role: "img", "aria-label": label });
+    const hint = "with mouse, pen or finger; or with the arrow keys, where Space lowers and lifts the pen";
+    const spoken = { tabIndex: 0, role: "application", "aria-label": `${facts.label}, ${hint}` };
+    const sheet = make("canvas", { width: 2 * side, height: 2 * side, ...spoken });
     const pen = sheet.getContext("2d");
     let strokes = [];
-    let drawing = false;
+    let drawing = false; // the pen is down
+    let tip = [50, 20]; // where the keys have moved it
+    let keys = false; // it is shown once a key has moved it
     function draw() {
       pen.clearRect(0, 0, 2 * side, 2 * side);
       Object.assign(pen, { lineWidth: 0.14 * side, lineCap: "round", lineJoin: "round", strokeStyle: "#1f2933" });
+      const place = ([x, y]) => [0.02 * side * (x + 0.5), 0.02 * side * (y + 0.5)];
       for (const points of strokes) {
         pen.beginPath();
-        for (const [x, y] of [points[0], ...points]) pen.lineTo(0.02 * side * (x + 0.5), 0.02 * side * (y + 0.5));
+        for (const point of [points[0], ...points]) pen.lineTo(...place(point));
         pen.stroke();
       }
+      if (!keys) return;
+      Object.assign(pen, { lineWidth: 4, strokeStyle: "#d55e00", fillStyle: drawing ? "#d55e00" : "#fff" });
+      pen.beginPath();
+      pen.arc(...place(tip), 12, 0, 2 * Math.PI);
+      pen.fill();
+      pen.stroke();
     }
     const report = () => choose(strokes.map((points) => points.map((point) => point.join(",")).join(" ")).join("; "));
-    const extend = (event) => {
-      const box = sheet.getBoundingClientRect();
-      const grid = (part) => Math.min(99, Math.max(0, Math.floor(100 * part)));
-      const point = [grid((event.clientX - box.left) / box.width), grid((event.clientY - box.top) / box.height)];
+    function extend(point) {
       const points = strokes[strokes.length - 1];
       const [x, y] = points[points.length - 1] ?? [-9, -9];
       if (Math.hypot(point[0] - x, point[1] - y) < 2) return; // a finer line would only be a longer one
       points.push(point);
       draw();
       report();
+    }
+    function lower(point) {
+      drawing = true;
+      strokes.push([]);
+      extend(point);
+    }
+    function lift() {
+      drawing = false;
+      draw();
+    }
+    const grid = (part) => Math.min(99, Math.max(0, Math.floor(100 * part)));
+    const under = (event) => {
+      const box = sheet.getBoundingClientRect();
+      return [grid((event.clientX - box.left) / box.width), grid((event.clientY - box.top) / box.height)];
     };
     sheet.addEventListener("pointerdown", (event) => {
-      drawing = true;
+      if (event.button !== 0) return;
+      keys = false;
       sheet.setPointerCapture(event.pointerId);
-      strokes.push([]);
-      extend(event);
+      lower(under(event));
     });
-    sheet.addEventListener("pointermove", (event) => drawing && extend(event));
-    for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, () => (drawing = false));
+    sheet.addEventListener("pointermove", (event) => sheet.hasPointerCapture(event.pointerId) && extend(under(event)));
+    for (const end of ["pointerup", "pointercancel"]) sheet.addEventListener(end, lift);
+    sheet.addEventListener("keydown", (event) => {
+      const [right, down] = { ArrowLeft: [-4, 0], ArrowRight: [4, 0], ArrowUp: [0, -4], ArrowDown: [0, 4] }[event.key] ?? [];
+      if (right === undefined && event.key !== " ") return;
+      event.preventDefault(); // the page would scroll
+      if (event.key === " " && !drawing) lower(tip);
+      else if (event.key === " ") lift();
+      else tip = [grid((tip[0] + right) / 100), grid((tip[1] + down) / 100)];
+      keys = true;
+      if (drawing) extend(tip);
+      draw();
+    });
+    sheet.addEventListener("blur", () => {
+      keys = false;
+      lift();
+    });
     const change = (name, act) => {
       const button = make("button", { type: "button" }, name);
       button.addEventListener("click", () => {
@@ -140,7 +181,8 @@ const kinds = {
       strokes = written.map((stroke) => stroke.trim().split(/\s+/).map((point) => point.split(",").map(Number)));
       draw();
     };
-    return { parts: [make("span", {}, facts.label), sheet, make("div", { class: "buttons" }, ...buttons)], show };
+    const title = make("span", {}, facts.label, make("small", { "aria-hidden": "true" }, hint));
+    return { parts: [title, sheet, make("div", { class: "buttons" }, ...buttons)], show };
   },
 };
 
@@ -158,6 +200,7 @@ function render({ model, el }) {
     if (waiting) return;
     waiting = true;
     model.send({ view, values: touched, pointer });
+    for (const delay of NUDGES) setTimeout(() => waiting && model.send({}), delay);
     touched = {};
     pointer = null;
   }

@@ -135,6 +135,11 @@ class _Text(Control):
 class _Pad(_Text):
     kind = "pad"
 
+    def stops(self):
+        """Return what the pad held while its present drawing was made, point by point."""
+        parts = self.value.split(" ") if self.value else []
+        return [" ".join(parts[:count]) for count in range(len(parts) + 1)]
+
 
 def slider(label, value, low, high, step):
     """Return a slider over the real numbers low, low + step, ..., high; values beyond move to the nearest end.
@@ -264,6 +269,8 @@ class Explorer:
 
     def _answer(self, _, asked, __):
         """Do what the page asked for, and answer even if nothing came of it: the page waits."""
+        if not asked:  # sent to hurry an answer along
+            return
 
         def act():
             self._held = True

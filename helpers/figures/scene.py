@@ -112,8 +112,9 @@ class _Lettering:
             text.draw(renderer)
             return
         left, bottom = int(x), int(y)
-        key = (text.get_text(), text.get_color(), text.get_alpha(), hash(text.get_fontproperties()), text.get_rotation(),
-               text.get_ha(), text.get_va(), round(8 * (x - left)), round(8 * (y - bottom)), renderer.dpi)  # fmt: skip
+        look = (text.get_color(), text.get_alpha(), hash(text.get_fontproperties()), text.get_rotation())
+        place = (text.get_ha(), text.get_va(), round(8 * (x - left)), round(8 * (y - bottom)), renderer.dpi)
+        key = (text.get_text(), *look, *place)
         if key not in self._known:
             if len(self._known) >= self._MOST:
                 self._known.clear()
