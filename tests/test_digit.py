@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from helpers.core import digit
 from helpers.core import mlp_studies as studies
-from helpers.explore import digit as explore
+from helpers.explore import mlp as explore
 
 POINTS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=12)
 
