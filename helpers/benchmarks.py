@@ -3,7 +3,7 @@
 Sections: `mlp` trains the network of Programming 1 in numpy (helpers/core/mlp.py) and in PyTorch, eager and compiled.
 There a ratio above 1 means that numpy is faster. `cnn` trains the network of Programming 2 at each image size and
 holds its speed against that of a plain matrix product in the same minute. `explorers` draws every explorer at many
-stops of every control. Numbers are medians with their spread.
+stops of every control, then measures what a reader waits for in JupyterLab. Numbers are medians with their spread.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import importlib
 import math
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,8 +23,9 @@ from helpers.core import mlp as p1
 
 NETWORKS = ((784, 256, 128, 10), (784, 800, 400, 10))
 EXPLORERS = ("descent.descend", "descent.race", "gates.neuron", "gates.hidden_plane", "backprop.backpropagation",
-             "convolution.window", "mlp.knobs", "digit.draw", "cnn.feature_maps", "cnn.answers")  # fmt: skip
-LATENCY = Path(__file__).parents[1] / "build" / "latency.txt"
+             "convolution.window", "mlp.knobs", "mlp.draw", "cnn.feature_maps", "cnn.answers")  # fmt: skip
+ROOT = Path(__file__).parents[1]
+LATENCY = ROOT / "build" / "latency.txt"  # written by the tests in tests/browser
 BATCH_SIZE, LEARNING_RATE, MOMENTUM = 128, 0.05, 0.9
 
 
@@ -197,15 +200,20 @@ def cnn(quick=False):
         print(f"  {size:<8}{spread(seconds, 1):>24}{spread(speeds, 0):>24}{spread(parts):>24}")
 
 
+def make_explorer(name):
+    """Return the explorer of that name, one of EXPLORERS, as it is when nothing has been chosen yet."""
+    module, function = name.split(".")
+    return getattr(importlib.import_module(f"helpers.explore.{module}"), function)()
+
+
 def explorers(quick=False):
     """Print how long each explorer takes to draw, control by control, and how long readers wait in JupyterLab."""
     most = 10 if quick else 40
     print(f"\nExplorers, from a changed control to an encoded picture, {most} stops of each control:")
     print(f"  {'explorer':28}{'control':16}{'pictures':>9}{'median ms':>11}{'p90 ms':>9}")
     for name in EXPLORERS:
-        module, function = name.split(".")
         try:
-            explorer = getattr(importlib.import_module(f"helpers.explore.{module}"), function)()
+            explorer = make_explorer(name)
         except (OSError, ValueError) as reason:  # nothing trained yet, or no data
             print(f"  {name:28}left out: {reason}")
             continue
@@ -217,11 +225,13 @@ def explorers(quick=False):
             if times:
                 p90 = times[math.ceil(0.9 * len(times)) - 1]
                 print(f"  {name:28}{control:16}{len(times):9}{statistics.median(times):11.1f}{p90:9.1f}")
+    if not quick:
+        command = [sys.executable, "-m", "pytest", "tests/browser", "-k", "by_key or backlog or drawn_on"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            print(f"\nNot measured in JupyterLab: `make test-browser` says why.\n{done.stdout[-600:]}")
     if LATENCY.exists():
-        print(f"\nIn JupyterLab, from key or drag to the changed picture, when `make test-browser` last ran:\n"
-              f"{LATENCY.read_text()}")  # fmt: skip
-    else:
-        print("\n`make test-browser` measures from key or drag to the changed picture in JupyterLab.")
+        print(f"\nIn JupyterLab, from key or drag to the changed picture:\n{LATENCY.read_text()}")
 
 
 SECTIONS = {"mlp": mlp, "cnn": cnn, "explorers": explorers}

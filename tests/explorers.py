@@ -3,7 +3,20 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from helpers import benchmarks
+
+
+def made(name):
+    """Return the explorer `name` of benchmarks.EXPLORERS; without the trained network that it shows, skip the test."""
+    try:
+        return benchmarks.make_explorer(name)
+    except (OSError, ValueError) as reason:
+        if "no file" not in str(reason).lower():
+            raise
+        pytest.skip(str(reason))
 
 
 def stops(control, most=60):
