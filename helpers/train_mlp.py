@@ -31,6 +31,7 @@ from helpers.core import mlp as p1
 KNOBS = {  # what each knob of the best recipe does, when turned alone
     "as it is": {},
     "images as they are": {"distort": None},
+    "64 images share a distortion": {"distort": partial(p1.distort, group=64)},
     "distortions half as strong": {
         "distort": partial(p1.distort, rotation=7.5, scale=0.075, shear=0.05, shift=0.5, bend=0.65)
     },
@@ -40,6 +41,7 @@ KNOBS = {  # what each knob of the best recipe does, when turned alone
     "every image equally often": {"focus": False},
     "white-noise initial weights": {"weight_init_fn": p1.scaled_normal_weight_init},
     "N(0, 1) initial weights": {"weight_init_fn": p1.random_normal_weight_init, "lr": 0.003},
+    "no weight decay": {"weight_decay": 0.0},
     "constant learning rate": {"schedule": None},
     "no momentum, 10 times the rate": {"momentum": 0.0, "lr": 1.0},
     "learning rate 0.02": {"lr": 0.02},
@@ -59,6 +61,7 @@ class Training:
         self.mlp = p1.build_mlp(self.recipe, self.rng)
         self.hardness = None  # the latest loss of each training image, if the recipe looks at it
         self.history = {"recipe": recipe, "seed": seed, "epochs": self.recipe["epochs"], "seconds": []}
+        self.history["processor_seconds"] = []  # summed over the cores: what stays the same on a busy machine
         self.history |= {curve: [] for curve in CURVES}
 
     @property
@@ -71,7 +74,7 @@ class Training:
 
         Raises p1.TrainingDiverged, with the weights of the epoch before.
         """
-        start = time.perf_counter()
+        start, processor_start = time.perf_counter(), time.process_time()
         recipe, batch_size = self.recipe, self.recipe["batch_size"]
         nbatches = -(-len(train[0]) // batch_size)
         rates = p1.learning_rates(recipe["lr"], recipe["schedule"], self.epoch, recipe["epochs"], nbatches)
@@ -82,6 +85,7 @@ class Training:
         for curve, value in zip(CURVES, values, strict=True):
             self.history[curve].append(value)
         self.history["seconds"].append(round(time.perf_counter() - start, 3))
+        self.history["processor_seconds"].append(round(time.process_time() - processor_start, 3))
 
     def save_checkpoint(self, path):
         """Write everything that the next epoch depends on: parameters, velocities, hardness, random state."""

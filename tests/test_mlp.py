@@ -213,12 +213,15 @@ def test_gradients_are_the_mean_over_the_batch():
     np.testing.assert_allclose(net.dW[0], once, rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.02])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_step_agrees_with_torch_sgd(momentum):
-    net = small_net(momentum=momentum)
+def test_step_agrees_with_torch_sgd(momentum, weight_decay):
+    net = small_net(momentum=momentum, weight_decay=weight_decay)
     x, y = small_batch()
     parameters = [torch.tensor(p.copy(), requires_grad=True) for p in net.W + net.b]
-    optimizer = torch.optim.SGD(parameters, lr=0.1, momentum=momentum)
+    weights, biases = parameters[: net.nlayers], parameters[net.nlayers :]
+    groups = [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.1, momentum=momentum)
     for _ in range(5):
         net(x)
         net.backward(y)
@@ -620,6 +623,7 @@ BAD = {
     "negative learning rate": (lambda: build(lr=-1.0), "learning rate is -1.0"),
     "NaN learning rate": (lambda: build(lr=float("nan")), "learning rate is nan"),
     "momentum of 1": (lambda: build(momentum=1.0), r"momentum is 1.0; choose it in \[0, 1\)"),
+    "negative weight decay": (lambda: build(weight_decay=-0.1), "weight decay is -0.1"),
     "unknown activation": (lambda: build(activations=["swish"]), "Unknown activation 'swish'"),
     "class, not instance": (lambda: build(activations=[p1.ReLU]), "give instances"),
     "too many activations": (lambda: build(activations=[p1.ReLU()] * 3), "3 activations were given for 1 hid"),
