@@ -119,7 +119,11 @@ const kinds = {
       pen.fill();
       pen.stroke();
     }
-    const report = () => choose(strokes.map((points) => points.map((point) => point.join(",")).join(" ")).join("; "));
+    function report() {
+      sheet.value = strokes.map((points) => points.map((point) => point.join(",")).join(" ")).join("; ");
+      sheet.dispatchEvent(new Event("input", { bubbles: true })); // as other controls do
+      choose(sheet.value);
+    }
     function extend(point) {
       const points = strokes[strokes.length - 1];
       const [x, y] = points[points.length - 1] ?? [-9, -9];

@@ -64,7 +64,7 @@ def draw(example="3", strokes=None, network=None):
         raise ValueError(f"there is no example {example!r}; there are {', '.join(EXAMPLES)} and {OWN!r}")
     strokes = EXAMPLES.get(example, strokes or "")
     parse_strokes(strokes)
-    controls = {"strokes": pad("draw here", strokes), "example": choice("an example", [OWN, *EXAMPLES], example)}
+    controls = {"example": choice("an example", [OWN, *EXAMPLES], example), "strokes": pad("draw here", strokes)}
 
     def example_chosen(change):
         if change["new"] != OWN:
@@ -76,4 +76,4 @@ def draw(example="3", strokes=None, network=None):
 
     controls["example"].observe(example_chosen, "value")
     controls["strokes"].observe(strokes_drawn, "value")
-    return Explorer(DigitScene(network or _network()), controls, call="explore.draw", rows=[["strokes", "example"]])
+    return Explorer(DigitScene(network or _network()), controls, call="explore.draw", rows=[["example", "strokes"]])

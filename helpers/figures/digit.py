@@ -18,14 +18,18 @@ class DigitScene(Scene):
         self.network = network
         with style.context():
             self.image = self.moving(left.imshow(np.zeros((digit.SIZE, digit.SIZE)), cmap="gray_r", vmin=0, vmax=1))
-            corner = (digit.SIZE - digit.BOX) / 2 - 0.5
-            frame = Rectangle((corner, corner), digit.BOX, digit.BOX, fill=False, color=style.BLUE, linestyle=":")
-            self.moving(left.add_patch(frame))
+            box = Rectangle((0, 0), digit.BOX, digit.BOX, fill=False, color=style.BLUE, linestyle=":")
+            self.box = self.moving(left.add_patch(box))
             middle = (digit.SIZE - 1) / 2
             self.moving(left.plot(middle, middle, "+", color=style.ORANGE, markersize=10, markeredgewidth=2)[0])
             left.set(title="what the network sees", xticks=[], yticks=[])
-            left.set_xlabel("28 × 28; box 20 × 20; + centre of mass")
+            left.set_xlabel("28 × 28 pixels, + centre of mass")
             left.grid(False)
+            left.spines[:].set_visible(False)  # the image would cover two of them
+            edge = Rectangle(
+                (-0.5, -0.5), digit.SIZE, digit.SIZE, fill=False, color=style.GREY, linewidth=1, clip_on=False
+            )
+            self.moving(left.add_patch(edge))
             self.bars = [self.moving(bar) for bar in right.barh(range(10), np.zeros(10), color=style.SKY)]
             self.percents = [self.moving(right.text(0, k, "", va="center")) for k in range(10)]
             right.set(title="what it says", xlim=(0, 122), ylim=(9.6, -0.6), yticks=range(10), xlabel="probability, %",
@@ -37,6 +41,9 @@ class DigitScene(Scene):
         image = digit.as_mnist(digit.parse_strokes(strokes))
         self.image.set_data(image)
         drawn = image.any()
+        self.box.set_visible(drawn)
+        if drawn:
+            self.box.set_xy([np.flatnonzero(image.any(axis=axis))[[0, -1]].mean() - digit.BOX / 2 for axis in (0, 1)])
         chances = studies.probabilities(self.network, image.reshape(1, -1))[0] if drawn else np.zeros(10)
         best, second = np.argsort(-chances, kind="stable")[:2]
         for k, (bar, percent) in enumerate(zip(self.bars, self.percents, strict=True)):
