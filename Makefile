@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check data notebooks mlp cnn bench student lint clean
+.PHONY: help lab test test-browser check data notebooks mlp cnn bench student submission theory-report lint clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"The workbook needs Python 3.11 or newer; $(PYTHON) is {v.major}.{v.minor}. Install one and name it: make lab PYTHON=python3.11")'
@@ -23,6 +23,9 @@ lab: $(READY) ## set up if needed and open JupyterLab on the first notebook
 
 test: $(READY) ## set up if needed, run every unit test, then every notebook against its stored outputs
 	$(BIN)/python -m pytest tests notebooks $(NBVAL)
+
+test-browser: $(READY) ## drive JupyterLab in Chromium: every notebook, every control, screenshots, latency
+	$(BIN)/python -m pytest tests/browser
 
 check: $(READY) ## say what this machine has and what is missing
 	$(BIN)/python -m helpers.check_environment
@@ -44,6 +47,12 @@ bench: $(READY) ## measure speed side by side: numpy against PyTorch, explorers,
 
 student: $(READY) ## build the student edition into build/student/: the notebooks without the answers
 	$(BIN)/python -m helpers.student
+
+submission: $(READY) ## try every file of the hand-in and pack it into artifacts/submission.zip
+	$(BIN)/python -m helpers.submission
+
+theory-report: $(READY) ## print the theory answers into artifacts/theory_report.pdf (needs Chromium, no LaTeX)
+	$(BIN)/python -m helpers.theory_report
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests
