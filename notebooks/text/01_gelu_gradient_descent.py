@@ -258,6 +258,21 @@ explore.descend(x0=-3.0, learning_rate=1.0, n=12)
 # arrives nor runs away: it ends by jumping between −1.0113 and −0.5925 for ever, because a little farther out the valley
 # bends less than at its bottom.
 # </details>
+#
+# ### A race
+#
+# **Predict first.** All four rules are released together from −3 with η = 1. Who touches the valley first, and who
+# stands in it at step 100? Press *Play*, then drag the start, or the step on the right.
+
+# %%
+explore.race(x0=-3.0, n=20)
+
+# %% [markdown]
+# <details><summary>What you may have seen</summary>
+#
+# Heavy ball is there after twelve steps, overshoots, and is still swinging when plain descent walks in. By step 100
+# descent is nearest. The memory that carries a runner over flat ground also carries it past its goal.
+# </details>
 
 # %% [markdown]
 # ## Cross-check
