@@ -1,0 +1,81 @@
+// What the browser tests ask of the page; loaded before JupyterLab.
+window.workbook = {
+  // Open notebooks use the whole width, and their kernel answers.
+  async ready() {
+    const { shell, commands } = window.jupyterapp;
+    const panel = shell.currentWidget;
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session.kernel.info;
+    if (!shell.leftCollapsed) await commands.execute("application:toggle-left-area");
+  },
+
+  runAll() {
+    const { commands } = window.jupyterapp;
+    commands.execute("notebook:clear-all-cell-outputs");
+    commands.execute("notebook:run-all-cells").then((fine) => (window.ranAll = [fine]));
+  },
+
+  // Note down what the reader does to an explorer, and when its picture has changed.
+  watch(root) {
+    const note = (root.note = { done: [], seen: [] });
+    root.addEventListener("input", ({ target, timeStamp }) => {
+      const value = target.getAttribute("aria-valuetext") ?? target.value; // a slider over listed values says which
+      note.done.push({ name: target.closest(".field").dataset.name, value, at: timeStamp });
+    });
+    root.querySelector("img").addEventListener("load", () =>
+      requestAnimationFrame(() =>
+        note.seen.push({ code: root.querySelector("code").textContent, at: performance.now() }),
+      ),
+    );
+  },
+
+  // Wait until an explorer has answered all that it was asked.
+  quiet(root) {
+    return new Promise((done) => {
+      const waits = () => root.ariaBusy === "true" || !root.querySelector("img").complete;
+      const look = () => (waits() ? setTimeout(look, 5) : requestAnimationFrame(done));
+      look();
+    });
+  },
+
+  pixels(image) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return canvas.toDataURL();
+  },
+
+  // Where the element with the focus is within its explorer, and how thick its ring.
+  focused() {
+    const element = document.activeElement;
+    const [box, around] = [element, element.closest(".workbook-explorer")].map((e) => e.getBoundingClientRect());
+    const ring = getComputedStyle(element);
+    return {
+      top: box.top - around.top,
+      left: box.left - around.left,
+      ring: ring.outlineStyle === "none" ? 0 : parseFloat(ring.outlineWidth),
+    };
+  },
+
+  // The contrast of every text in an explorer with what is behind it (WCAG 2).
+  contrasts(root) {
+    const numbers = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const light = (colour) => {
+      const linear = colour.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+    };
+    const behind = (element) => {
+      for (; element; element = element.parentElement) {
+        const colour = numbers(getComputedStyle(element).backgroundColor);
+        if (colour.length < 4 || colour[3] > 0) return colour;
+      }
+      return [255, 255, 255];
+    };
+    const texts = "label, input[type=number], input[type=text], select, textarea, button, output, p, span, code";
+    return [...root.querySelectorAll(texts)].map((element) => {
+      const pair = [light(numbers(getComputedStyle(element).color)), light(behind(element))];
+      return [element.outerHTML.slice(0, 80), (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)];
+    });
+  },
+};

@@ -1,0 +1,414 @@
+"""Every notebook in JupyterLab in Chromium: run, moved by key and by hand, read without a kernel."""
+
+import ast
+import base64
+import importlib
+import io
+import re
+from html.parser import HTMLParser
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT
+from nbconvert import HTMLExporter
+from PIL import Image
+
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+EXPLORERS = ".jp-OutputArea .workbook-explorer"
+
+
+def open_notebook(page, lab, name):
+    """Open a notebook in a fresh workspace and wait until its kernel answers."""
+    page.goto(f"{lab}/lab/workspaces/{name}/tree/{name}.ipynb?reset&token=workbook")
+    page.wait_for_function(
+        "() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.sessionContext", timeout=60_000
+    )
+    page.evaluate("() => workbook.ready()")
+
+
+def change_theme(page, theme):
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+    page.wait_for_function(
+        "light => document.body.dataset.jpThemeLight === light", arg=str("Dark" not in theme).lower()
+    )
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def opened(request, browser, lab):
+    """One notebook as it is stored, in a page of 1,000 px."""
+    context = browser.new_context(
+        viewport={"width": 1000, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    page = context.new_page()
+    page.add_init_script(path=ROOT / "tests" / "browser" / "page.js")
+    page.set_default_timeout(60_000)
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.name = request.param
+    open_notebook(page, lab, page.name)
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def notebook(opened):
+    """The same notebook after all its cells have run."""
+    opened.evaluate("() => workbook.runAll()")
+    opened.wait_for_function("() => window.ranAll", timeout=400_000)
+    return opened
+
+
+def explorers(page):
+    """Return the explorers in the page; at least as many as the notebook's source asks for."""
+    source = nbformat.read(ROOT / "notebooks" / f"{page.name}.ipynb", as_version=4)
+    wanted = sum(bool(re.match(r"explore\.\w+\(", cell.source)) for cell in source.cells if cell.cell_type == "code")
+    if wanted:
+        page.locator(EXPLORERS).nth(wanted - 1).wait_for()
+    assert page.locator(EXPLORERS).count() == wanted
+    found = page.locator(EXPLORERS).all()
+    for explorer in found:
+        quiet(explorer)
+    return found
+
+
+def room(page):
+    """Return the module of the notebook's explorers."""
+    source = (ROOT / "notebooks" / "text" / f"{page.name}.py").read_text(encoding="utf-8")
+    return importlib.import_module(
+        f"helpers.explore.{re.search(r'from helpers.explore import (.+) as explore', source)[1]}"
+    )
+
+
+def quiet(explorer):
+    """Wait until the explorer has answered all that it was asked."""
+    explorer.evaluate("root => workbook.quiet(root)")
+
+
+def code(explorer):
+    return explorer.locator("code").inner_text()
+
+
+def name_of(explorer):
+    return code(explorer).partition("(")[0]
+
+
+def value_in(line, name):
+    """Return what the line as code says of the control `name`."""
+    (call,) = (node for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call))
+    return next(ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == name)
+
+
+def picture(explorer):
+    """Return the pixels that the page shows, (height, width, 3)."""
+    data = explorer.locator("img").evaluate("image => workbook.pixels(image)").partition(",")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+
+def agrees(explorer, page):
+    """The shown picture, its alternative text and its sentence are those of the line as code, evaluated here."""
+    quiet(explorer)
+    same = eval(code(explorer), {"explore": room(page)})
+    sentence = explorer.locator(".sentence").inner_text()
+    assert explorer.locator("img").get_attribute("alt") == same.sentence
+    assert re.sub(r"\s+", " ", sentence) == re.sub(r"\s+", " ", same.sentence)
+    expected = np.asarray(Image.open(io.BytesIO(same.picture)).convert("RGB"))
+    assert np.array_equal(picture(explorer), expected)
+
+
+def press_button(explorer, name):
+    button = explorer.get_by_role("button", name=name, exact=True)
+    button.focus()
+    button.press("Enter")
+    quiet(explorer)
+
+
+def record(explorer, latencies, how):
+    """Match what the reader did with the pictures of it, and keep the milliseconds between."""
+    note = explorer.evaluate("root => root.note")
+    for name in {done["name"] for done in note["done"]}:
+        done = [(done["value"], done["at"]) for done in note["done"] if done["name"] == name]
+        times, last = [], 0.0
+        for seen in note["seen"]:
+            shown = value_in(seen["code"], name)
+            same = [at for value, at in done if (value if isinstance(shown, str) else float(value)) == shown]
+            at = [at for at in same if last < at < seen["at"]]
+            if at:
+                last = at[-1]
+                times.append(seen["at"] - last)
+        if times:
+            latencies.append((name_of(explorer), name, how, times))
+    explorer.evaluate("root => { root.note.done = []; root.note.seen = []; }")
+
+
+class Images(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.alternatives = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.alternatives.append(dict(attributes).get("alt") or "")
+
+
+def test_without_a_kernel_the_described_picture_is_there(opened, screenshots):
+    """Asked first, before any cell has run: what JupyterLab and a plain web page show of the stored outputs."""
+    stored = nbformat.read(ROOT / "notebooks" / f"{opened.name}.ipynb", as_version=4)
+    described = [
+        output.metadata["image/png"]["alt"]
+        for cell in stored.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+    ]  # fmt: skip
+    html, _ = HTMLExporter(template_name="classic").from_notebook_node(stored)  # the newer template drops the text
+    assert Images(html).alternatives == described
+    assert "model not found" not in html and "application/vnd.jupyter.widget-view+json" not in html
+
+    pictures = opened.locator(".jp-OutputArea img")
+    if described:
+        pictures.nth(len(described) - 1).wait_for()
+    assert pictures.count() == len(described)
+    for picture in pictures.all():
+        assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth > 0 }")
+    assert opened.get_by_text(re.compile("Error displaying widget|model not found")).count() == 0
+    for number, cell in enumerate(cell for cell in stored.cells if cell.cell_type == "code"):
+        if made := re.match(r"explore\.(\w+)\(", cell.source):
+            shot = opened.locator(".jp-CodeCell").nth(number)
+            shot.screenshot(path=screenshots / f"{opened.name[:2]}_{made[1]}_still.png")
+
+
+def test_all_cells_run_without_an_error(notebook):
+    bad = notebook.locator(
+        '.jp-OutputArea [data-mime-type="application/vnd.jupyter.error"], '
+        '.jp-OutputArea [data-mime-type="application/vnd.jupyter.stderr"]'
+    )
+    assert bad.count() == 0, bad.first.inner_text()
+    assert notebook.get_by_text(re.compile("Error displaying widget|model not found")).count() == 0
+    explorers(notebook)
+    assert notebook.errors == []
+
+
+def test_every_slider_moves_the_picture_by_key(notebook, latencies):
+    for explorer in explorers(notebook):
+        explorer.evaluate("root => workbook.watch(root)")
+        for field in explorer.locator(".field:is(.slider, .pick)").all():
+            name, handle = field.get_attribute("data-name"), field.locator("input[type=range]")
+            handle.focus()
+            for keys in (["Home"], ["ArrowRight"] * 8 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
+                before, said = handle.input_value(), code(explorer)
+                for key in keys:
+                    notebook.keyboard.press(key)
+                    quiet(explorer)
+                if handle.input_value() != before:
+                    assert code(explorer) != said, (name, keys)
+            shown = (
+                field.locator("input[type=number]").input_value()
+                if field.locator("input[type=number]").count()
+                else None
+            )
+            assert shown is None or float(shown) == value_in(code(explorer), name)
+            agrees(explorer, notebook)
+        record(explorer, latencies, "key")
+        press_button(explorer, "Reset")
+
+
+def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
+    for explorer in explorers(notebook):
+        explorer.evaluate("root => workbook.watch(root)")
+        field = explorer.locator(".field:is(.slider, .pick)").last
+        handle = field.locator("input[type=range]")
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        middle = box["y"] + box["height"] / 2
+        notebook.mouse.move(box["x"] + 8, middle)
+        notebook.mouse.down()
+        for step in range(1, 61):
+            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 60, middle)
+            notebook.wait_for_timeout(12)
+        notebook.mouse.up()
+        quiet(explorer)
+        note = explorer.evaluate("root => root.note")
+        assert len({seen["code"] for seen in note["seen"]}) > 1
+        late = [seen for seen in note["seen"] if seen["at"] > note["done"][-1]["at"]]
+        assert len(late) <= 3  # one being shown, one being drawn, and the last: no queue has grown
+        record(explorer, latencies, "drag")
+        agrees(explorer, notebook)
+        press_button(explorer, "Reset")
+
+
+def test_a_picture_can_be_dragged_itself(notebook):
+    for explorer in explorers(notebook):
+        image = explorer.locator("img.draggable")
+        if image.count():
+            image.scroll_into_view_if_needed()
+            start, box = code(explorer), image.bounding_box()
+            notebook.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.8 * box["height"])
+            notebook.mouse.down()
+            for part in range(30, 50):
+                notebook.mouse.move(box["x"] + 0.01 * part * box["width"], box["y"] + 0.8 * box["height"])
+            notebook.mouse.up()
+            agrees(explorer, notebook)
+            assert code(explorer) != start
+            press_button(explorer, "Reset")
+
+
+def test_a_pad_can_be_drawn_on_with_the_mouse_and_by_key(notebook, latencies):
+    for explorer in explorers(notebook):
+        sheet = explorer.locator("canvas")
+        if sheet.count():
+            start = code(explorer)
+            press_button(explorer, "Clear")
+            assert value_in(code(explorer), "strokes") == ""
+            explorer.evaluate("root => workbook.watch(root)")
+            sheet.scroll_into_view_if_needed()
+            box = sheet.bounding_box()
+            notebook.mouse.move(box["x"] + 100, box["y"] + 20)
+            notebook.mouse.down()
+            for step in range(1, 41):
+                notebook.mouse.move(box["x"] + 100 + step / 4, box["y"] + 20 + 4 * step)
+                notebook.wait_for_timeout(12)
+            notebook.mouse.up()
+            agrees(explorer, notebook)
+            record(explorer, latencies, "pen")
+            drawn = value_in(code(explorer), "strokes")
+            assert len(drawn.split()) > 5 and ";" not in drawn
+            press_button(explorer, "Undo stroke")
+            assert value_in(code(explorer), "strokes") == ""
+            sheet.focus()
+            for key in ["Space"] + ["ArrowRight"] * 3 + ["ArrowDown"] * 2 + ["Space", "ArrowUp"]:
+                notebook.keyboard.press(key)
+            agrees(explorer, notebook)
+            assert value_in(code(explorer), "strokes") == "50,20 54,20 58,20 62,20 62,24 62,28"
+            press_button(explorer, "Reset")
+            assert code(explorer) == start
+
+
+def test_lists_boxes_and_text_change_the_picture(notebook):
+    for explorer in explorers(notebook):
+        start = code(explorer)
+        for field in explorer.locator(".field:is(.choice, .switch)").all():
+            before = picture(explorer)
+            if field.locator("select").count():
+                select = field.locator("select")
+                other = 1 if select.evaluate("element => element.selectedIndex") == 0 else 0
+                select.select_option(index=other)
+            else:
+                field.locator("input").press("Space")
+            quiet(explorer)
+            assert code(explorer) != start
+            assert np.any(picture(explorer) != before) or explorer.locator(".switch").count(), field.inner_text()
+            agrees(explorer, notebook)
+            press_button(explorer, "Reset")
+            assert code(explorer) == start
+        for field in explorer.locator(".field.text").all():
+            words = field.locator("input, textarea")
+            words.fill("not a number")
+            words.blur()
+            quiet(explorer)
+            shown = explorer.locator(".sentence")
+            assert shown.inner_text() and (
+                shown.get_attribute("role") == "alert" or "not a number" in shown.inner_text()
+            )
+            press_button(explorer, "Reset")
+            assert code(explorer) == start and words.input_value() == value_in(start, field.get_attribute("data-name"))
+
+
+def test_a_number_can_be_typed_between_the_steps(notebook):
+    for explorer in explorers(notebook):
+        fields = explorer.locator(".field.slider").all()
+        for field in fields[:1]:
+            low, high = (float(field.locator("input[type=range]").get_attribute(end)) for end in ("min", "max"))
+            value = round(low + (high - low) * 0.61803, 4)
+            if field.locator("input[type=range]").get_attribute("step") == "1":
+                value = round(value)
+            field.locator("input[type=number]").select_text()
+            notebook.keyboard.type(str(value))
+            notebook.keyboard.press("Enter")
+            quiet(explorer)
+            assert value_in(code(explorer), field.get_attribute("data-name")) == value
+            agrees(explorer, notebook)
+            press_button(explorer, "Reset")
+
+
+def test_previous_next_play_and_reset(notebook):
+    for explorer in explorers(notebook):
+        if not explorer.get_by_role("button", name="Play").count():
+            continue
+        start, before = code(explorer), picture(explorer)
+        press_button(explorer, "Previous")
+        press_button(explorer, "Previous")
+        assert code(explorer) != start and np.any(picture(explorer) != before)
+        back = code(explorer)
+        press_button(explorer, "Next")
+        assert code(explorer) != back
+        agrees(explorer, notebook)
+        press_button(explorer, "Previous")
+        assert code(explorer) == back
+        press_button(explorer, "Play")
+        notebook.wait_for_function("([root, code]) => root.querySelector('code').textContent !== code",
+                                   arg=[explorer.element_handle(), back])  # fmt: skip
+        assert code(explorer) != back
+        pause = explorer.get_by_role("button", name="Pause")
+        if pause.count():
+            pause.click()
+        press_button(explorer, "Reset")
+        assert code(explorer) == start
+        agrees(explorer, notebook)
+
+
+def test_single_letters_stay_in_the_explorer(notebook):
+    """X would cut the cell, A insert one: JupyterLab must not hear them while a control has the focus."""
+    count = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
+    before = notebook.evaluate(count)
+    for explorer in explorers(notebook):
+        for control in explorer.locator("input[type=range], select, button, canvas").all():
+            control.focus()
+            for key in ("x", "a", "d", "d"):
+                notebook.keyboard.press(key)
+            assert control.evaluate("element => document.activeElement === element")
+        assert notebook.evaluate(count) == before
+        press_button(explorer, "Reset")
+
+
+def test_tab_follows_the_order_of_reading_and_focus_can_be_seen(notebook):
+    for explorer in explorers(notebook):
+        controls = explorer.locator("input, select, textarea, button, canvas")
+        places, count = [], controls.count()
+        controls.first.focus()
+        for number in range(count):
+            assert controls.nth(number).evaluate("element => document.activeElement === element"), number
+            here = notebook.evaluate("() => workbook.focused()")
+            assert here["ring"] >= 2, controls.nth(number).evaluate("element => element.outerHTML")
+            places.append(here)
+            notebook.keyboard.press("Tab")
+        for one, other in zip(places, places[1:], strict=False):
+            down, right = other["top"] - one["top"], other["left"] - one["left"]
+            assert down > 8 or (abs(down) <= 60 and right > 0), (one, other)
+
+
+def test_everything_has_a_name(notebook):
+    for explorer in explorers(notebook):
+        for role in ("slider", "spinbutton", "combobox", "checkbox", "textbox", "button", "img", "application"):
+            for line in re.findall(rf"- '?{role}(.*)", explorer.aria_snapshot()):
+                assert line.strip().startswith('"'), f"{role} without a name: {line}"
+
+
+def test_the_line_as_code_can_be_copied(notebook):
+    for explorer in explorers(notebook):
+        explorer.get_by_role("button", name="Copy").click()
+        assert notebook.evaluate("() => navigator.clipboard.readText()") == code(explorer)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_it_fits_and_can_be_read_in_light_and_dark(notebook, theme, screenshots):
+    change_theme(notebook, theme)
+    try:
+        for explorer in explorers(notebook):
+            assert explorer.evaluate("root => root.scrollWidth <= root.clientWidth")
+            assert explorer.evaluate("root => root.getBoundingClientRect().right <= innerWidth")
+            for element, contrast in explorer.evaluate("root => workbook.contrasts(root)"):
+                assert contrast >= 4.5, f"{contrast:.1f}:1 in {element}"
+            explorer.get_by_text("Copied").wait_for(state="hidden")
+            shot = f"{notebook.name[:2]}_{name_of(explorer).partition('.')[2]}_{theme.split()[1].lower()}.png"
+            explorer.screenshot(path=screenshots / shot)
+    finally:
+        change_theme(notebook, "JupyterLab Light")
