@@ -9,8 +9,7 @@
 # %% [markdown]
 # ## The question
 #
-# Only `os`, `numpy` and `matplotlib` may be imported. The handed-in `p1.py` is
-# [`helpers/core/mlp.py`](../helpers/core/mlp.py), to the letter; this notebook takes it apart.
+# Only `os`, `numpy` and `matplotlib` may be imported.
 #
 # | part | points | asked for | where below |
 # |---|---|---|---|
@@ -24,15 +23,19 @@
 # |---|---|
 # | data | 60,000 training and 10,000 test images, 28×28 grey levels |
 # | this notebook | about a minute on two cores, most of it one training of eight epochs |
-# | the shipped model | trained by `make mlp`; its record is in [the last part](#The-shipped-model) |
 #
 # **As printed / as we read it.** The handout says "error" for three things. `get_error` returns a *count*, the training
 # statistics hold *rates*, and the grade bands are *percentages*. We name which one each time.
+
+# %% [markdown] tags=["worked"]
+# The handed-in `p1.py` is [`helpers/core/mlp.py`](../helpers/core/mlp.py), to the letter; this notebook takes it apart.
+# The shipped model was trained by `make mlp`; its record is in [the last part](#The-shipped-model).
 
 # %%
 import numpy as np
 
 from helpers import datasets
+from helpers.answers import check, hint
 from helpers.core import mlp as p1
 from helpers.core import mlp_studies as studies
 from helpers.explore import mlp as explore
@@ -62,7 +65,26 @@ print("label", labels[0], "as a row:", train[1][0].astype(int))
 # %% [markdown]
 # ## The pieces
 #
+# Each **Your turn** below asks for classes or functions of your own. Write them in place of the `...`, or in a file
+# `p1.py` beside this notebook from which you import them. The check runs them on small inputs and names the first
+# thing that is not as it should be.
+#
 # ### Part a — activations [3 points]
+#
+# `forward(x)` returns $f(x)$ entry by entry, and calling the object does the same. `derivative()`, without argument,
+# returns $f'$ at the last $x$, so `forward` has to leave in `self.state` what it will need.
+#
+# ### Your turn
+
+# %%
+Sigmoid, Tanh, ReLU = ..., ..., ...
+check("P1a", Sigmoid, Tanh, ReLU)
+
+# %% [markdown]
+# <details><summary>Stuck? A hint</summary>Store the <i>output</i> of sigmoid and tanh: both derivatives are shortest in
+# terms of it. In a live notebook, <code>hint("P1a")</code> gives one more at each call.</details>
+#
+# ### Worked
 #
 # Each activation keeps in `state` what its derivative will need. Sigmoid and tanh keep their *output*, because their
 # derivatives are simplest in terms of it:
@@ -80,6 +102,21 @@ for name, error in errors.items():
 
 # %% [markdown]
 # ### Part b — softmax cross-entropy [5 points]
+#
+# Called with logits and one-hot labels, both (n, 10), the criterion returns one loss a row, shape (n,);
+# `derivative()` returns the gradient at the logits, (n, 10). Logits of ±10,000 must do no harm.
+#
+# ### Your turn
+
+# %%
+SoftmaxCrossEntropy = ...
+check("P1b", SoftmaxCrossEntropy)
+
+# %% [markdown]
+# <details><summary>Stuck? A hint</summary>Notebook 03 derives the gradient. What changes in softmax if one number is
+# subtracted from all logits of a row, and which number is the safest?</details>
+#
+# ### Worked
 #
 # With one-hot labels $y$ and logits $x$ the loss is $E = -\sum_k y_k \log o_k$ and its gradient is $o - y$, as notebook
 # [03](03_backpropagation.ipynb) derives. One trap remains. Typed in as it stands, softmax computes $e^{x}$, and a logit
@@ -104,6 +141,17 @@ print("stable gradient ", criterion.derivative().round(6)[0])
 #
 # ### Part c — N(0, 1) and what it does [2 points]
 #
+# `random_normal_weight_init(d0, d1)` returns weights from $N(0,1)$, `zeros_bias_init(d)` the biases of $d$ neurons.
+#
+# ### Your turn
+
+# %%
+random_normal_weight_init, zeros_bias_init = ..., ...
+check("P1c", random_normal_weight_init, zeros_bias_init)
+
+# %% [markdown]
+# ### What N(0, 1) does
+#
 # The required init draws every weight from the standard normal. A neuron of the first layer then adds up about a
 # hundred lit pixels with random signs, and its sum spreads over $\pm 9$. A *scaled* init, $N(0, 2/d)$ with $d$ inputs
 # (He et al. 2015), keeps the spread near one at every layer.
@@ -125,6 +173,30 @@ figures.saturation({init: layers[0] for init, layers in sums.items()}, data.name
 # ## The whole network
 #
 # ### Part d — forward, backward, step [10 points]
+#
+# `MLP(input_size, output_size, hiddens, activations, weight_init_fn, bias_init_fn, criterion, lr)` holds lists `W, b,
+# dW, db`, where `W[i]` is `(nn_dim[i], nn_dim[i+1])`. `forward(x)` returns the logits; `backward(labels)` *assigns* the
+# gradients of the mean loss; `step()` takes one step of descent, and `zero_grads()` sets the gradients to zero.
+# `get_loss(labels)` is the *sum* over the batch and `get_error(labels)` the *count* of wrong predictions, both without
+# `backward`. `train()` and `eval()` set `train_mode`.
+#
+# ### Your turn
+
+# %%
+MLP = ...
+check("P1d", MLP, Sigmoid, SoftmaxCrossEntropy)
+
+# %% [markdown]
+# <details><summary>Stuck? Hints, one at a time</summary>
+#
+# <details><summary>First hint</summary>Keep the input of every layer in <code>forward</code>. On the way back you need
+# nothing else but the activations' derivatives.</details>
+# <details><summary>Second hint</summary>Begin with the criterion's derivative divided by the batch size, and write the
+# shape of every product beside it.</details>
+# <details><summary>Third hint</summary>A gradient that goes back through <code>W</code> meets its transpose.</details>
+# </details>
+#
+# ### Worked
 #
 # Forward keeps each layer's input. Backward walks the layers in reverse with one array, `delta`, the gradient in what
 # the layer added up:
@@ -161,6 +233,22 @@ print(f"after 40 epochs: {round(20 * curves[3][-1])} of 20 wrong, loss {curves[2
 # ## A real training run
 #
 # ### Part e — all 50,000 images [5 + 5 points]
+#
+# Train yours on `train` with `get_training_stats`, choose on `validation`, and save it with `save_model`.
+#
+# ### Your turn
+#
+# Give the trained network, which is measured on the 10,000 test images, or the error rate that you found.
+
+# %%
+network = ...
+check("P1e", network)
+
+# %% [markdown]
+# <details><summary>Stuck? A hint</summary>Stuck above 10 %? With N(0, 1) weights take one hidden layer of sigmoids and a
+# learning rate near 1; with ReLU, scale the weights and take 0.1.</details>
+#
+# ### Worked
 #
 # Two hidden ReLU layers, scaled init, momentum 0.9, eight epochs in which the learning rate falls linearly to zero. The
 # update rule is heavy ball, $v \leftarrow 0.9\,v + g$ and $W \leftarrow W - \eta v$.
@@ -245,6 +333,27 @@ figures.mistakes(t_images, t_labels, chances, data.name)
 figures.first_layer(shipped.W[0])
 
 # %% [markdown]
+# ### Draw a digit
+#
+# **Predict first.** The network misreads fewer than one test image in a hundred. Will it read yours? Draw in the pad, or
+# choose an example. Your drawing becomes an image as MNIST's images were made: scaled to a box of 20 × 20 pixels, then
+# moved until its centre of mass is the middle of 28 × 28. Then try a 1 with a foot, a 4 that is closed at the top, a
+# letter, and the smile.
+
+# %%
+explore.draw("a smile")
+
+# %% [markdown]
+# <details><summary>What you may have seen</summary>
+#
+# Most digits are read well, for the box and the centring undo where and how large you drew. Misreadings have two
+# reasons. The digits of MNIST were written by census staff and pupils of the United States, and a shape that few of them
+# used, or a line thinner or thicker than theirs, is new to the network. And the ten bars always add up to 100 %: softmax
+# shares them out among ten digits and has no way to say "none of these". A letter becomes the digit that shares most
+# with it, sometimes with great confidence, for nothing in the training punished that.
+# </details>
+
+# %% [markdown]
 # ## What each knob does
 #
 # Forty small trainings on the first 1,000 images, and one knob changed at a time. The errors are those of 1,000
@@ -281,9 +390,14 @@ explore.knobs(learning_rate=0.1, momentum=0.9)
 #
 # ## Hand it in
 #
-# `artifacts/p1/` holds what the assignment asks for: `p1.py`, `p1_model.npz` and `p1_report.pdf`, and beside them the
-# record of all trainings, `p1_history.json`. `python p1.py` trains the recipe as asked, alone in a folder with the data.
-#
+# The assignment asks for `p1.py`, `p1_model.npz` and `p1_report.pdf`. `python -m helpers.submission --p1 FOLDER` tries
+# each of them as a stranger would: `p1.py` alone in an empty folder must train and reload its model.
+
+# %% [markdown] tags=["worked"]
+# Ours lie in `artifacts/p1/`, and beside them the record of all trainings, `p1_history.json`. `python p1.py` trains the
+# recipe as asked, alone in a folder with the data.
+
+# %% [markdown]
 # ## Recap
 #
 # 1. Keep in forward what backward needs, and check every gradient before you train.
