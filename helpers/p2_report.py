@@ -96,9 +96,10 @@ def text(ax, lines, size=9.5):
 
 
 def write_report(data, folder=HAND_IN):
-    """Write p2_report.pdf from the model and the record in `folder`, reading the test images of `data` once.
+    """Write p2_report.pdf and p2_test.npz, the model's answers, from the model and the record in `folder`.
 
-    `data` is what p2.load_data returns. Raises ValueError when model or record are missing.
+    The test images of `data`, which is what p2.load_data returns, are read once, in single precision. Raises ValueError
+    when model or record are missing.
     """
     network, record = cnn_studies.load_shipped(folder)
     name, _, _, images, labels = data
@@ -107,6 +108,7 @@ def write_report(data, folder=HAND_IN):
     probabilities, labels = probabilities.numpy(), labels.numpy()
     matrix = cnn_studies.confusion(labels, probabilities.argmax(1))
     pixels = images.permute(0, 2, 3, 1).numpy()
+    cnn_studies.write_answers(folder / "p2_test.npz", pixels, probabilities)
     pages = [
         first_page(name, network, accuracy, loss, shipped, seeds),
         architecture_page(network, shipped),

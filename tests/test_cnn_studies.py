@@ -3,12 +3,13 @@
 import json
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from helpers import p2, p2_report
+from helpers import datasets, p2, p2_report
 from helpers.core import cnn, cnn_studies
 
 
@@ -55,8 +56,24 @@ def small():
     return network, images
 
 
+def test_images_have_one_order_whatever_the_copy():
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 32, 32, 3), dtype=np.uint8), np.arange(40) % 10
+    parts = {key: value for part in ("train", "test")
+             for key, value in ((f"{part}_images", images), (f"{part}_labels", labels))}  # fmt: skip
+    facts = {"name": "noise", "class_names": cnn.CLASSES, "fingerprint": "", "source": "", "is_stand_in": False}
+    other = rng.permutation(40)
+    one = cnn_studies.in_one_order(datasets.Dataset(**parts, **facts))
+    two = cnn_studies.in_one_order(datasets.Dataset(**{key: value[other] for key, value in parts.items()}, **facts))
+    for key in parts:
+        assert np.array_equal(getattr(one, key), getattr(two, key))
+    place = [int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in one.train_images]
+    assert sorted(place) == list(range(40)) and place != list(range(40))
+    assert np.array_equal(one.train_labels, labels[place])
+
+
 def test_channel_statistics_are_those_of_numpy():
-    images = np.random.default_rng(0).integers(0, 256, (9, 4, 5, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (1009, 4, 5, 3), dtype=np.uint8)
     images[..., 1] //= 3
     mean, std = cnn_studies.channel_statistics(images)
     np.testing.assert_allclose(mean, (images / 255).mean((0, 1, 2)), rtol=1e-12)
@@ -198,8 +215,21 @@ def test_the_hand_in_is_collected_and_its_report_has_pages(trained, tmp_path, ca
     assert f"{record['shipped']['test']['accuracy']:.2%} of the test images" in capsys.readouterr().out
     assert (tmp_path / "p2_report.pdf").read_bytes().startswith(b"%PDF")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        [*p2_report.CODE, "p2_model.pkl", "p2_history.json", "p2_report.pdf"]
+        [*p2_report.CODE, "p2_model.pkl", "p2_history.json", "p2_test.npz", "p2_report.pdf"]
     )
+    # The answers on file are those of the network, found again in another order of the images.
+    _, _, _, images, labels = p2.load_data(trained)
+    other = torch.randperm(len(labels))
+    pixels = images[other].permute(0, 2, 3, 1).numpy()
+    stored = cnn_studies.read_answers(tmp_path / "p2_test.npz", pixels)
+    for k in range(0, len(other), 7):
+        alone = torch.softmax(network(images[other[k] : other[k] + 1]), 1)[0]
+        np.testing.assert_allclose(stored[k], alone.detach(), atol=1e-5)
+    assert record["shipped"]["test"]["accuracy"] == pytest.approx(
+        np.mean(stored.argmax(1) == labels[other].numpy()), abs=0.02
+    )
+    table = cnn_studies.facts(network, record)
+    assert table["parameters"] == f"{cnn.parameter_count(network):,}" and "8, 8, 8" in table["widths, depth"]
     if shutil.which("pdftotext"):
         said = subprocess.run(["pdftotext", "-layout", tmp_path / "p2_report.pdf", "-"], capture_output=True, text=True)
         assert f"{record['shipped']['test']['accuracy']:.2%}" in said.stdout and "flip false" in said.stdout
@@ -214,6 +244,31 @@ def test_unfinished_trainings_are_refused(trained, tmp_path, capsys):
     assert "not finished" in capsys.readouterr().err
     assert p2_report.main([str(tmp_path / "none"), "--folder", str(tmp_path / "out")]) == 1
     assert "missing or damaged" in capsys.readouterr().err
+
+
+def test_answers_on_file_belong_to_their_images(tmp_path):
+    rng = np.random.default_rng(1)
+    images, other = rng.integers(0, 256, (2, 5, 32, 32, 3), dtype=np.uint8)
+    path = tmp_path / "p2_test.npz"
+    with pytest.raises(ValueError, match="missing or damaged"):
+        cnn_studies.read_answers(path, images)
+    cnn_studies.write_answers(path, images, np.eye(5, 10))
+    assert cnn_studies.read_answers(path, images[::-1]).argmax(1).tolist() == [4, 3, 2, 1, 0]
+    with pytest.raises(ValueError, match="belongs to other images"):
+        cnn_studies.read_answers(path, other)
+    path.write_bytes(path.read_bytes()[:-90])
+    with pytest.raises(ValueError, match="missing or damaged"):
+        cnn_studies.read_answers(path, images)
+
+
+def test_a_stand_in_is_answered_by_the_network(tmp_path):
+    torch.manual_seed(0)
+    network = cnn.CNN((4, 6, 8)).eval()
+    images = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    data = SimpleNamespace(test_images=images, is_stand_in=True)
+    answers = cnn_studies.test_answers(network, data, tmp_path)
+    expected = network(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).softmax(1).detach()
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
 def test_a_missing_record_is_named(tmp_path):

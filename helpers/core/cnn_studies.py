@@ -1,7 +1,11 @@
 """What a trained network of Programming 2 gets right and wrong, and what its layers show."""
 
+import dataclasses
+import io
 import json
 import re
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -63,15 +67,35 @@ def doubtful(probabilities, labels, count):
     return surest(probabilities, labels, True, len(labels))[::-1][:count]
 
 
-def channel_statistics(images):
-    """Return (mean, std), each (3,), of the colour channels of images (n, height, width, 3) uint8, in 0..1.
+def checksums(images):
+    """Return a whole number (n,) for each image (n, ...) uint8, by which it can be found again in another copy."""
+    pixels = [image.tobytes() for image in images]
+    return np.array([zlib.crc32(p) << 32 | zlib.adler32(p) for p in pixels], dtype=np.uint64)
 
-    They come from how often each of the 256 values occurs, which is exact and needs no copy in floating point.
+
+def in_one_order(data):
+    """Return the data set `data` with its images in an order that does not depend on the copy it was read from.
+
+    Copies of CIFAR-10 hold the same images in different orders. They are sorted by the checksum of their pixels, so
+    that "test image 7" is the same picture everywhere.
     """
-    values = np.arange(256) / 255
-    counts = np.array([np.bincount(images[..., c].ravel(), minlength=256) for c in range(3)])
-    mean = counts @ values / counts.sum(1)
-    return mean, np.sqrt(counts @ values**2 / counts.sum(1) - mean**2)
+    sorted_ = {}
+    for part in ("train", "test"):
+        images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+        order = np.argsort(checksums(images), kind="stable")
+        sorted_ |= {f"{part}_images": images[order], f"{part}_labels": labels[order]}
+    return dataclasses.replace(data, **sorted_)
+
+
+def channel_statistics(images):
+    """Return (mean, std), each (3,), of the colour channels of images (n, height, width, 3) uint8, in 0..1."""
+    total, squares = np.zeros(3), np.zeros(3)
+    for start in range(0, len(images), 1000):  # in blocks: a copy in floating point would need eight times the memory
+        x = images[start : start + 1000].reshape(-1, 3) / 255
+        total += x.sum(0)
+        squares += np.einsum("nc,nc->c", x, x)
+    mean = total / images[..., 0].size
+    return mean, np.sqrt(squares / images[..., 0].size - mean**2)
 
 
 def stages(network):
@@ -164,6 +188,61 @@ def read_record(folder):
 def load_shipped(folder=ARTIFACTS):
     """Return the shipped network and its record; raises ValueError when either is missing or damaged."""
     return cnn.load_model(Path(folder) / "p2_model.pkl"), read_record(folder)
+
+
+def write_answers(path, images, probabilities):
+    """Write what a network answered to images (n, height, width, 3): probabilities (n, classes), single precision."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, checksums=checksums(images), probabilities=np.asarray(probabilities, np.float32))
+    cnn.replace_file(path, buffer.getvalue())
+
+
+def read_answers(path, images):
+    """Return the probabilities (n, classes) that a file of write_answers holds for images (n, height, width, 3).
+
+    The images are found by their checksums, in whatever order they come. Raises ValueError when the file is missing or
+    damaged, or knows nothing of one of them.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            known, probabilities = stored["checksums"], stored["probabilities"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(f"{path} is missing or damaged; run python -m helpers.p2_report.") from None
+    order, asked = np.argsort(known), checksums(images)
+    places = order[np.searchsorted(known[order], asked).clip(max=len(known) - 1)]
+    if not np.array_equal(known[places], asked):
+        raise ValueError(f"{path} belongs to other images; run python -m helpers.p2_report.")
+    return probabilities[places]
+
+
+def test_answers(network, data, folder=ARTIFACTS):
+    """Return the probabilities (n, classes) of the shipped network for the test images of `data`: those on file.
+
+    For images that the file knows nothing of, a stand-in's, the network is asked.
+    """
+    if data.is_stand_in:
+        return training.predict(network, training.to_tensor(data.test_images)).numpy()
+    return read_answers(Path(folder) / "p2_test.npz", data.test_images)
+
+
+test_answers.__test__ = False  # its name is no order to pytest
+
+
+def facts(network, record):
+    """Return what the shipped model is and took, in words: a dictionary of name to text."""
+    shipped = record["shipped"]
+    machine, minutes = shipped["machine"], shipped["seconds"] / 60
+    single, averaged = shipped["test"]["accuracy"], shipped["test_six_views"]["accuracy"]
+    several = f" ({len(record['seeds'])} seeds of the preset fast below)" if record["seeds"] else ""
+    return {
+        "widths, depth": f"{', '.join(map(str, network.widths))}; {network.depth} convolutions a group",
+        "parameters": f"{cnn.parameter_count(network):,}",
+        "one forward pass": f"{cnn.forward_flops(network) / 1e6:.0f} MFLOP an image",
+        "training": f"{len(shipped['epochs'])} epochs, {shipped['tflop']:,.0f} TFLOP, {minutes:.0f} minutes",
+        "on": f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, {machine['precision']}",
+        "test accuracy": f"{single:.2%}; {averaged:.2%} averaged over six views",
+        "seed": f"{shipped['seed']}{several}",
+    }
 
 
 def gradient_check(images, labels, step=1e-6, widths=(4, 6, 8)):
