@@ -9,7 +9,9 @@ stops of every control, then measures what a reader waits for in JupyterLab. Num
 import argparse
 import functools
 import importlib
+import json
 import math
+import os
 import platform
 import statistics
 import subprocess
@@ -26,6 +28,7 @@ EXPLORERS = ("descent.descend", "descent.race", "gates.neuron", "gates.hidden_pl
              "convolution.window", "mlp.knobs", "mlp.draw", "cnn.feature_maps", "cnn.answers")  # fmt: skip
 ROOT = Path(__file__).parents[1]
 LATENCY = ROOT / "build" / "latency.txt"  # written by the tests in tests/browser
+SPEED = Path(__file__).parents[1] / "artifacts" / "p1" / "p1_speed.json"
 BATCH_SIZE, LEARNING_RATE, MOMENTUM = 128, 0.05, 0.9
 
 
@@ -151,23 +154,33 @@ def spread(values, digits=2):
     return f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
 
 
-def mlp(quick=False):
-    """Print the seconds per epoch of numpy and PyTorch, and their ratio round by round."""
+def mlp(quick=False, record=None):
+    """Print the seconds per epoch of numpy and PyTorch, and their ratio round by round; store them in file `record`."""
     import torch
+
+    from helpers.train_mlp import machine
 
     rounds, samples = (5, 12_800) if quick else (15, 51_200)
     print(f"One epoch = {samples:,} images, batch size {BATCH_SIZE}, float32, ReLU, SGD with momentum {MOMENTUM}; "
           f"{rounds} rounds, alternating.")  # fmt: skip
     print(f"numpy {np.__version__}, torch {torch.__version__} (fused SGD, set_to_none, no DataLoader), "
           f"Python {platform.python_version()}")  # fmt: skip
+    measured = {}
     for sizes in NETWORKS:
         seconds, threads, difference, _ = measure_mlp(sizes, rounds, samples)
+        measured["-".join(map(str, sizes))] = {"torch_threads": threads, "seconds": seconds}
         print(f"\n{'-'.join(map(str, sizes))}, torch on {threads} threads; "
               f"after an epoch the weights of all agree to {difference:.0e}")  # fmt: skip
         print(f"  {'':16}{'seconds per epoch':>24}{'times numpy':>24}")
         for name, values in seconds.items():
             ratios = [value / ours for value, ours in zip(values, seconds["numpy"], strict=True)]
             print(f"  {name:16}{spread(values, 3):>24}{spread(ratios):>24}")
+    if record:
+        content = {"samples": samples, "batch_size": BATCH_SIZE, "torch": torch.__version__, "machine": machine()}
+        temporary = Path(f"{record}.part")
+        temporary.write_text(json.dumps(content | {"networks": measured}, indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, record)
+        print(f"\nstored in {record}")
 
 
 def cnn(quick=False):
@@ -241,12 +254,13 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--record", action="store_true", help=f"also store section mlp in {SPEED.name}, artifacts/p1/")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"there is no section {unknown[0]!r}; choose of {', '.join(SECTIONS)}")
     for name in options.sections or SECTIONS:
-        SECTIONS[name](options.quick)
+        SECTIONS[name](options.quick, **({"record": SPEED} if options.record and name == "mlp" else {}))
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ def command():
 
 
 def machine():
-    """What a measured time depends on: processor, cores, BLAS, versions."""
+    """What a measured time depends on: processor, cores, threads of matrix products, BLAS, versions."""
     processor = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo", encoding="utf-8") as file:
@@ -194,6 +194,7 @@ def machine():
     return {
         "processor": processor,
         "cores": os.cpu_count(),
+        "threads": int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()),
         "blas": f"{blas['name']} {blas['version']}",
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -68,6 +68,18 @@ def test_a_training_on_the_stand_in_is_refused(trained, tmp_path):
         p1_report.collect(tmp_path)
 
 
+def test_training_times_say_what_was_measured():
+    def record(seed, threads=None):
+        machine = {"cores": 2} | ({"threads": threads} if threads else {})
+        return {"seed": seed, "seconds": [1.0, 9.0 * seed], "processor_seconds": [2.0, 2.0], "machine": machine}
+
+    assert p1_report.training_time([record(1), record(3)]) == "19 s by the clock, all cores"
+    assert p1_report.training_time([record(1, 1), record(3, 1)]) == "4 s of one core"
+    assert p1_report.training_time([record(1, 2), record(3, 1), record(5, 1)]) == (
+        "10 s by the clock, all cores (seed 1)\n4 s of one core (seeds 3, 5)"
+    )
+
+
 # -- what is shipped ----------------------------------------------------------------------------------------------
 
 shipped = pytest.mark.skipif(not (ARTIFACTS / "p1_model.npz").exists(), reason="nothing is shipped yet")

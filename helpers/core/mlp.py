@@ -747,7 +747,7 @@ RECIPES = {
         "weight_decay": 3e-5,
         "schedule": linear_to_zero,
         "batch_size": 256,
-        "epochs": 200,
+        "epochs": 160,
         "distort": distort,
         "focus": True,
     },
