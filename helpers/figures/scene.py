@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import Affine2D
 from PIL import Image
 
 from helpers import style
@@ -112,20 +113,30 @@ class _Lettering:
             text.draw(renderer)
             return
         left, bottom = int(x), int(y)
+        across, up = round(8 * (x - left)) / 8, round(8 * (y - bottom)) / 8  # letters are set to an eighth of a pixel
         look = (text.get_color(), text.get_alpha(), hash(text.get_fontproperties()), text.get_rotation())
-        place = (text.get_ha(), text.get_va(), round(8 * (x - left)), round(8 * (y - bottom)), renderer.dpi)
+        place = (text.get_ha(), text.get_va(), across, up, renderer.dpi)
         key = (text.get_text(), *look, *place)
         if key not in self._known:
             if len(self._known) >= self._MOST:
                 self._known.clear()
-            self._known[key] = self._set(text, renderer, left, bottom)
+            moved = Affine2D().translate(left + across - x, bottom + up - y)
+            self._known[key] = self._set(text, renderer, left, bottom, moved)
         letters, dx, dy = self._known[key]
         gc = renderer.new_gc()
         renderer.draw_image(gc, left + dx, bottom + dy, letters)
         gc.restore()
 
-    def _set(self, text, renderer, left, bottom):
+    def _set(self, text, renderer, left, bottom, moved):
         """Set `text` on an empty sheet; return its pixels and where their lower left corner is from (left, bottom)."""
+        transform = text.get_transform()
+        text.set_transform(transform + moved)
+        try:
+            return self._set_here(text, renderer, left, bottom)
+        finally:
+            text.set_transform(transform)
+
+    def _set_here(self, text, renderer, left, bottom):
         if self._sheet is None:
             self._sheet = RendererAgg(renderer.width, renderer.height, renderer.dpi)
         self._sheet.clear()
