@@ -72,9 +72,11 @@ window.workbook = {
       }
       return [255, 255, 255];
     };
-    const texts = "label, input[type=number], input[type=text], select, textarea, button, output, p, span, code";
+    const over = ([r, g, b, alpha = 1], paper) => [r, g, b].map((v, i) => alpha * v + (1 - alpha) * paper[i]);
+    const texts = "label, input[type=number], input[type=text], select, textarea, button, output, p, span, small, code";
     return [...root.querySelectorAll(texts)].map((element) => {
-      const pair = [light(numbers(getComputedStyle(element).color)), light(behind(element))];
+      const paper = behind(element);
+      const pair = [light(over(numbers(getComputedStyle(element).color), paper)), light(paper)];
       return [element.outerHTML.slice(0, 80), (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)];
     });
   },

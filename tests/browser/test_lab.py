@@ -213,8 +213,10 @@ def test_every_slider_moves_the_picture_by_key(notebook, latencies):
 
 def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
     for explorer in explorers(notebook):
-        explorer.evaluate("root => workbook.watch(root)")
         field = explorer.locator(".field:is(.slider, .pick)").last
+        if not field.count():
+            continue
+        explorer.evaluate("root => workbook.watch(root)")
         handle = field.locator("input[type=range]")
         handle.scroll_into_view_if_needed()
         box = handle.bounding_box()
