@@ -3,14 +3,17 @@
     python -m helpers.grade FOLDER                  # prints a table and writes FOLDER-grades.csv beside the folder
     python -m helpers.grade FOLDER --jobs 4 --seconds 300 --memory 4000 --csv marks.csv
 
-FOLDER holds notebooks, or one folder for each student, with notebooks and `p1.py`, `p1_model.npz` in it.
+FOLDER holds notebooks, or one folder for each student, with notebooks and perhaps the hand-in: `p1.py` with
+`p1_model.npz`, and `p2.py` with its modules and `p2_model.pkl`, where p2.py or its cnn.py offers `load_model(path)`.
 
 What is trusted. A notebook's stored outputs, what it prints, its copy of the helpers and the student's progress file
 count for nothing. The cells run against a fresh student edition without answers in it. Where one calls
 `check("1a", ...)`, the values come out through a pipe as plain data (`helpers.grade_inside`), and this process judges
 them with its own answers. Functions and classes stay inside and are asked for what they do on inputs that are sent in.
 So code in a notebook can lie about what it computed, but a lie earns points only if it is the right answer. The last
-check of a question counts, and the first TRIES of them are judged at all, so that trying out does not pay.
+check of a question counts, and the first TRIES of them are judged at all, so that trying out does not pay. Two things
+cannot be told from outside: numbers that were computed from numbers that were copied, and a network of Programming 2
+that has learned the test images from one that looks them up. That of Programming 1 is measured by its weights.
 
 How strong the walls are. On Linux a notebook runs in its own user, mount, network and process namespaces, made by the
 system's `unshare` and left without privileges by `setpriv`: there is no network, every file system is read-only but a
@@ -60,12 +63,15 @@ MOST_PRINTED = 20_000_000  # bytes; more is remarked
 MOST_COPIED = 300_000_000  # bytes of one submission
 HIDDEN = ("helpers", "notebooks", "artifacts", "build")  # of this repository, where answers are
 _UNSHARE = "unshare --user --map-root-user --net --mount --ipc --uts --pid --fork --kill-child --mount-proc".split()
-_P1_CHECKS = (
+CODE = {"p1.py": ["P1a", "P1b", "P1c", "P1d", "P1e"], "p2.py": ["P2"]}  # what a handed-in file can answer
+_P1_CHECKS = [
     'check("P1a", Sigmoid, Tanh, ReLU)',
     'check("P1b", SoftmaxCrossEntropy)',
     'check("P1c", random_normal_weight_init, zeros_bias_init)',
     'check("P1d", MLP, Sigmoid, SoftmaxCrossEntropy)',
-)
+]
+_P2_CHECKS = ["load_model = globals().get('load_model') or __import__('cnn').load_model",
+              'check("P2", load_model("p2_model.pkl"))']  # fmt: skip
 _RECORDER = """from grade_inside import check, silent
 
 hint = answer = progress = silent
@@ -359,7 +365,9 @@ def _run(base, asked, skip, work, name, limits, hidden, report):
     with Inside(base, hidden, limits) as inside:
         judge = Judge(inside.channel, until)
         try:
-            inside.channel.send({"file": name, "skip": sorted(skip), "checks": _P1_CHECKS})
+            inside.channel.send(
+                {"file": name, "skip": sorted(skip), "checks": {"p1.py": _P1_CHECKS, "p2.py": _P2_CHECKS}}
+            )
             while not ended:
                 message = inside.channel.receive(until)
                 if "check" in message:
@@ -389,12 +397,13 @@ def _run(base, asked, skip, work, name, limits, hidden, report):
     tried = [f"{question} {n} times" for question, n in judge.tries.items() if n > TRIES]
     report.remarks += [f"it checked {printable(', '.join(tried))}; the first {TRIES} were judged"] if tried else []
     verdicts = judge.verdicts
-    if name == "p1.py" and (work / "p1_model.npz").is_file():
+    model = (work / name).with_name("p1_model.npz")
+    if Path(name).name == "p1.py" and model.is_file():
         try:
-            verdicts["P1e"] = judge_network(read_network(work / "p1_model.npz"))
+            verdicts["P1e"] = judge_network(read_network(model))
         except ValueError as error:
             verdicts["P1e"] = replace(judge_network(...), sentence=printable(f"p1_model.npz: {error}."))
-    expected = list(asked.get(_which(name, found, asked), ()))
+    expected = CODE.get(Path(name).name) or list(asked.get(_which(name, found, asked), ()))
     if not expected and not verdicts:
         report.remarks.append("no check of the workbook is in it")
     for question in expected:
@@ -477,7 +486,6 @@ def prepare(folder):
         asked[path.stem] = re.findall(r'^check\("([^"]+)"', "\n".join(sources), flags=re.M)
         skip |= {s.strip() for s in sources if re.fullmatch(r"(figures|explore)\.\w+\([^\n]*\)", s.strip())}
         skip |= {s.strip() for s in sources if "check_environment" in s}
-    asked["p1"] = ["P1a", "P1b", "P1c", "P1d", "P1e"]
     return asked, skip
 
 
@@ -501,7 +509,7 @@ def submissions(folder):
 def to_grade(files):
     """Return the names of the files of a submission that are graded."""
     alone = len(files) == 1
-    return [name for name in files if name.endswith(".ipynb") or name == "p1.py" or alone]
+    return [name for name in files if name.endswith(".ipynb") or Path(name).name in CODE or alone]
 
 
 def grade(folder, jobs=None, limits=None, progress=False):

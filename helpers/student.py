@@ -47,7 +47,7 @@ CLOSED = (
 )
 FOLDS = ("Full answer", "What you may have seen")
 SUBMISSIONS = ("mlp", "cnn", "training")  # modules of core that are handed in as they are
-OPEN_MODULES = ("style", "checks", "progress", "datasets", "assignment", "check_environment", "vision")
+OPEN_MODULES = ("style", "checks", "progress", "datasets", "assignment", "check_environment", "vision", "submission")
 ROOMS = ("core", "figures", "explore", "answers")
 FILES = ("requirements.txt", "pyproject.toml", "LICENSE", "artifacts/p1/p1_knobs.json")
 _OWN_WORDS = "*In your own words: which five lines of this notebook will you still want to know in a year?*"
@@ -65,6 +65,9 @@ _README = """\
     .venv/bin/jupyter lab notebooks/00_start_here.ipynb
 
 Python 3.11 or newer. What you answer rightly is noted in `notebooks/.progress.json`, for you alone.
+
+When your files are done, `.venv/bin/python -m helpers.submission --p1 FOLDER --p2 FOLDER` tries each of them as a
+stranger would and packs them into `artifacts/submission.zip`.
 """
 _INIT = '''"""Shared code of the workbook, student edition."""
 

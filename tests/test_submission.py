@@ -85,6 +85,12 @@ def test_what_is_missing_is_named_with_its_command(tmp_path, capsys):
     assert "make cnn" in lines[1] and not (tmp_path / "out").exists()
 
 
+def test_a_student_edition_says_that_the_files_are_the_readers_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(submission, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match="p1.py is missing; it is yours to make; name the folder .* with --p1"):
+        submission.find(tmp_path, tmp_path)
+
+
 def spoil_imports(folder):
     text = (folder / "p1.py").read_text()
     (folder / "p1.py").write_text(text + "\nimport scipy\n")
