@@ -66,6 +66,17 @@ def test_what_is_not_there_is_refused(network, call, words):
         call(network)
 
 
+def test_patterns_are_drawn(network, few_images):
+    """Every one of the filters has an axes with an image in it, and no two images are equal."""
+    images = torch.from_numpy(few_images.transpose(0, 3, 1, 2).copy())
+    network.fit_input(images)
+    for picture, count in ((figures.first_layer(network), 4), (figures.whitening(network, images), 12)):
+        drawn = [ax.get_images()[0].get_array() for ax in picture.figure.get_axes() if ax.get_images()]
+        patterns = [array for array in drawn if array.shape[-1] == 3]
+        assert len(patterns) == count and len({array.tobytes() for array in patterns}) == count
+        assert all(array.min() >= 0 and array.max() <= 1 and np.ptp(array) > 0.4 for array in patterns)
+
+
 def test_pictures_say_what_they_show(network, few_images):
     labels = np.arange(6)
     image = torch.from_numpy(few_images[0].transpose(2, 0, 1).copy())

@@ -19,9 +19,9 @@ def _bare(ax):
     ax.spines[:].set_visible(False)
 
 
-def gallery(images, labels, class_names, name, columns=10):
+def gallery(images, labels, class_names, name, columns=8):
     """Draw the first `columns` pictures of each class, one class a row: the assignment's Fig. 8."""
-    fig, axes = style.figure(height=0.62 * len(class_names) + 0.3, width=0.62 * columns + 1.3,
+    fig, axes = style.figure(height=0.5 * len(class_names) + 0.2, width=0.5 * columns + 1.2,
                              nrows=len(class_names), ncols=columns, squeeze=False)  # fmt: skip
     with style.context():
         for label, row in enumerate(axes):
@@ -131,6 +131,7 @@ def mistakes(images, labels, probabilities, indices, class_names, name):
 
 def _patterns(axes, patterns):
     """Draw patterns (n, 3, side, side), zero as middle grey, each stretched to the full range."""
+    axes = list(axes)
     for ax in axes:
         _bare(ax)
     for ax, pattern in zip(axes, patterns, strict=False):
