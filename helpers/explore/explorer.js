@@ -141,10 +141,11 @@ const kinds = {
       drawing = false;
       draw();
     }
-    const grid = (part) => Math.min(99, Math.max(0, Math.floor(100 * part)));
+    const within = (place) => Math.min(99, Math.max(0, Math.floor(place)));
     const under = (event) => {
       const box = sheet.getBoundingClientRect();
-      return [grid((event.clientX - box.left) / box.width), grid((event.clientY - box.top) / box.height)];
+      const [right, down] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+      return [within(100 * right), within(100 * down)];
     };
     sheet.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
@@ -160,7 +161,7 @@ const kinds = {
       event.preventDefault(); // the page would scroll
       if (event.key === " " && !drawing) lower(tip);
       else if (event.key === " ") lift();
-      else tip = [grid((tip[0] + right) / 100), grid((tip[1] + down) / 100)];
+      else tip = [within(tip[0] + right), within(tip[1] + down)];
       keys = true;
       if (drawing) extend(tip);
       draw();

@@ -16,6 +16,18 @@ window.workbook = {
     commands.execute("notebook:run-all-cells").then((fine) => (window.ranAll = [fine]));
   },
 
+  // Run the imports and the explorers alone.
+  async runExplorers() {
+    const { shell, commands } = window.jupyterapp;
+    const { content } = shell.currentWidget;
+    for (const [index, { model }] of content.widgets.entries()) {
+      if (model.type !== "code" || !/^(from|import|explore\.\w+\() ?/.test(model.sharedModel.source)) continue;
+      content.deselectAll();
+      content.activeCellIndex = index;
+      await commands.execute("notebook:run-cell");
+    }
+  },
+
   // Note down what the reader does to an explorer, and when its picture has changed.
   watch(root) {
     const note = (root.note = { done: [], seen: [] });
