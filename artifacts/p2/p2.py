@@ -37,6 +37,7 @@ else:  # in the hand-in folder the modules lie side by side
 FAST = {
     "epochs": 4,
     "batch_size": 500,  # small batches make more of each image; below 500 the time between batches is felt
+    "part": 125,  # images that pass through the network together; on a CPU as many as its cache holds
     "widths": [64, 128, 128],  # channels of the three groups; twice as wide costs about four times as much
     "depth": 2,  # convolutions in each group
     "sizes": [20, 24, 28, 32],  # small images first: coarse shapes are learned at a third of the price
@@ -57,6 +58,7 @@ FAST = {
 BEST = FAST | {
     "epochs": 30,  # more epochs help until the training images are known by heart
     "batch_size": 1000,  # a long training has steps enough; larger batches use a GPU better
+    "part": 1000,
     "widths": [128, 384, 512],  # wide enough that the training images could be known by heart
     "depth": 3,  # with a shortcut
     "sizes": [24, 28, 32, 32],
@@ -176,7 +178,7 @@ def configuration_from(preset, changes=(), epochs=None, batch_size=None):
 def check(configuration):
     """Raise ValueError, in one sentence, for the first setting outside its range."""
     ranges = {
-        **dict.fromkeys(("epochs", "batch_size", "widths", "depth"), (1, 100_000)),
+        **dict.fromkeys(("epochs", "batch_size", "part", "widths", "depth"), (1, 100_000)),
         **dict.fromkeys(("filter_lr", "bias_lr", "head_lr"), (1e-9, 1e9)),
         **dict.fromkeys(("warmup", "momentum", "filter_momentum", "label_smoothing"), (0, 0.999)),
         "sizes": (cnn.SMALLEST, 32),

@@ -102,7 +102,7 @@ class CNN(nn.Module):
         x = images.float() / 255
         with torch.no_grad():
             self.mean.copy_(x.mean((0, 2, 3)))
-            self.std.copy_(x.std((0, 2, 3)))
+            self.std.copy_(x.std((0, 2, 3)).clamp_min(1e-3))  # images of one flat colour have none
             x = (x - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
             patches = F.unfold(x, PATCH).transpose(1, 2).reshape(-1, 3 * PATCH**2)
             variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))

@@ -309,16 +309,11 @@ class Training:
         for step in range(steps):
             indices, images = self.draw_batch(order[step * c["batch_size"] : (step + 1) * c["batch_size"]], size)
             labels = self.labels[indices]
-            with self.autocast():
-                logits = network(images)
-            losses = F.cross_entropy(logits, labels, label_smoothing=c["label_smoothing"], reduction="none")
-            # DistributedDataParallel takes the mean over the processes, where the sum is meant.
-            (losses.sum() * self.world).backward()
+            logits, losses = self.gradients(network, images, labels)
             self.set_learning_rates(learning_rate((before + step) / total, c["warmup"]))
             self.muon.step()
             self.sgd.step()
             self.network.zero_grad(set_to_none=True)
-            losses = losses.detach()
             if len(c["keep"]) > 1:
                 seen[indices.cpu()] = losses.cpu()
             sums += torch.stack([losses.sum(), (logits.argmax(1) == labels).sum(), losses.new_tensor(len(labels))])
@@ -348,6 +343,27 @@ class Training:
             "tflop": flops / 1e12,
             "gflops": flops / seconds / 1e9,
         }
+
+    def gradients(self, network, images, labels):
+        """Add the gradients of a batch to the parameters; return its logits and losses.
+
+        The batch passes through in parts, of `part` images at most, that fit the processor's cache: memory, not
+        arithmetic, bounds pooling, normalisation and GELU. Gradients of sums add up to the whole batch's. Batch
+        normalisation sees one part at a time (ghost batch normalisation: E. Hoffer et al., 2017, arXiv:1705.08741).
+        """
+        logits, losses = [], []
+        count = -(-len(images) // self.configuration["part"])
+        for part, answers in zip(images.tensor_split(count), labels.tensor_split(count), strict=True):
+            # Processes need to exchange gradients once a batch, not once a part.
+            alone = self.world > 1 and len(logits) < count - 1
+            with network.no_sync() if alone else contextlib.nullcontext():
+                with self.autocast():
+                    logits.append(network(part))
+                smoothing = self.configuration["label_smoothing"]
+                losses.append(F.cross_entropy(logits[-1], answers, label_smoothing=smoothing, reduction="none"))
+                # DistributedDataParallel takes the mean over the processes, where the sum is meant.
+                (losses[-1].sum() * self.world).backward()
+        return torch.cat(logits).detach(), torch.cat(losses).detach()
 
     def order(self, steps):
         """Indices of this epoch's images, shuffled: all of them, or those whose loss was the largest last time."""
