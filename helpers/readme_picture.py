@@ -1,4 +1,4 @@
-"""Draws the picture at the top of README from the explorers themselves: python -m helpers.readme_picture."""
+"""Draws README's pictures from the explorers themselves: python -m helpers.readme_picture."""
 
 import io
 import os
@@ -7,15 +7,19 @@ from pathlib import Path
 from PIL import Image
 
 from helpers import style
-from helpers.explore import convolution, descent
+from helpers.explore import convolution, descent, mlp
 
-PATH = Path(__file__).parents[1] / "artifacts" / "readme.png"
+FOLDER = Path(__file__).parents[1] / "artifacts"
+PICTURES = {
+    "readme.png": lambda: (convolution.window(position=6), descent.descend("momentum B", learning_rate=1.0, n=50)),
+    "readme_explorers.png": lambda: (descent.race(n=34), mlp.draw("a smile")),
+}
 
 
-def draw():
-    """Return the pictures of two explorers, one above the other, as a Pillow image."""
+def draw(explorers):
+    """Return the pictures of `explorers`, one above the other, as a Pillow image."""
     shown = []
-    for explorer in (convolution.window(position=6), descent.descend("momentum B", learning_rate=1.0, n=50)):
+    for explorer in explorers:
         with style.context():
             explorer.scene.update(**explorer.state)
         shown.append(Image.open(io.BytesIO(style.png(explorer.scene.figure))).convert("RGB"))
@@ -28,12 +32,13 @@ def draw():
     return both
 
 
-def main(path=PATH):
-    """Write the picture to `path`, under a temporary name first."""
-    temporary = path.with_name(f".{path.name}.part")
-    draw().quantize(256, dither=Image.Dither.NONE).save(temporary, format="png", optimize=True)
-    os.replace(temporary, path)
-    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+def main(folder=FOLDER):
+    """Write the pictures into `folder`, each under a temporary name first."""
+    for name, explorers in PICTURES.items():
+        temporary = folder / f".{name}.part"
+        draw(explorers()).quantize(256, dither=Image.Dither.NONE).save(temporary, format="png", optimize=True)
+        os.replace(temporary, folder / name)
+        print(f"{name}: {(folder / name).stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
