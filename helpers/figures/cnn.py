@@ -19,9 +19,9 @@ def _bare(ax):
     ax.spines[:].set_visible(False)
 
 
-def gallery(images, labels, class_names, name, columns=8):
+def gallery(images, labels, class_names, name, columns=6):
     """Draw the first `columns` pictures of each class, one class a row: the assignment's Fig. 8."""
-    fig, axes = style.figure(height=0.5 * len(class_names) + 0.2, width=0.5 * columns + 1.2,
+    fig, axes = style.figure(height=0.46 * len(class_names) + 0.2, width=0.46 * columns + 1.2,
                              nrows=len(class_names), ncols=columns, squeeze=False)  # fmt: skip
     with style.context():
         for label, row in enumerate(axes):
@@ -146,24 +146,23 @@ def whitening(network, images):
     patterns = cnn_studies.common_patterns(network)
     columns = 12
     rows = -(-len(patterns) // columns)
-    fig, _ = style.figure(height=2.7 + 0.75 * rows, nrows=1)
-    fig.clear()
-    above, below = fig.subfigures(2, 1, height_ratios=(0.75 * rows, 2.5))
+    fig, unused = style.figure(height=3.0 + 0.62 * rows)
+    unused.remove()
+    above, below = fig.subfigures(2, 1, height_ratios=(0.62 * rows, 3.0))
     side = patterns.shape[-1]
     with style.context():
         axes = above.subplots(rows, columns, squeeze=False)
         _patterns(axes.flat, patterns)
-        for k in range(min(columns, len(patterns))):
-            axes[0, k].set_title(f"{k + 1}", loc="center", fontsize=9)
+        places = below.subplots(1, 2)
         before, after = cnn_studies.patch_correlations(network, images)
         for ax, values, title in zip(
-            below.subplots(1, 2), (before, after), ("numbers of a patch", "channels after whitening"), strict=True
+            places, (before, after), ("before: {} numbers", "after: {} channels"), strict=True
         ):
             shade = ax.imshow(values, cmap=style.DIVERGING, vmin=-1, vmax=1)
-            ax.set(title=f"correlations of the {len(values)} {title}", xticks=[], yticks=[])
-            ax.title.set_fontsize(9.5)
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(title.format(len(values)), loc="center", fontsize=10)
             ax.grid(False)
-        below.colorbar(shade, ax=below.axes, shrink=0.8)
+        below.colorbar(shade, ax=list(places), shrink=0.8, label="correlation")
     largest = [np.abs(values - np.diag(np.diag(values))).max() for values in (before, after)]
     return style.Picture(
         fig,
@@ -184,7 +183,7 @@ def first_layer(network, count=32):
     side = patterns.shape[-1]
     return style.Picture(
         fig, f"{len(strongest)} of the {len(patterns)} filters of the first trained convolution as patterns of "
-        f"{side}×{side} pixels: edges, spots and colours.",
+        f"{side}×{side} pixels.",
     )  # fmt: skip
 
 
