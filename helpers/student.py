@@ -2,6 +2,7 @@
 
     python -m helpers.student            # into build/student/
     python -m helpers.student FOLDER
+    python -m helpers.student --nbgrader COURSE/source/workbook   # the same, marked for nbgrader
 
 What is taken out, and by which rule:
 
@@ -46,7 +47,7 @@ CLOSED = (
     "## Recap",
 )
 FOLDS = ("Full answer", "What you may have seen")
-SUBMISSIONS = ("mlp", "cnn", "training")  # modules of core that are handed in as they are
+SUBMISSIONS = ("core.mlp", "core.cnn", "core.training", "p2")  # modules that are handed in as they are
 OPEN_MODULES = ("style", "checks", "progress", "datasets", "assignment", "check_environment", "vision", "submission")
 ROOMS = ("core", "figures", "explore", "answers")
 FILES = ("requirements.txt", "pyproject.toml", "LICENSE", "artifacts/p1/p1_knobs.json")
@@ -130,7 +131,7 @@ def _close_dependents(notebook):
         if cell.cell_type != "code" or "worked" in cell.metadata.get("tags", []):
             continue
         for line, _, name, module in _imports(cell):
-            if module in {f"helpers.core.{m}" for m in SUBMISSIONS}:
+            if module in {f"helpers.{m}" for m in SUBMISSIONS}:
                 cell.source = cell.source.replace(line, "")
             else:
                 known.add(name)
@@ -274,9 +275,46 @@ def student_notebooks():
     return made
 
 
-def build(folder):
+def mark(notebook):
+    """Mark a closed notebook, in place, for nbgrader: places to answer, and checks whose points it adds up.
+
+    A check that stands in one cell with its answer gets a cell of its own, and gives its points as its value, which
+    nbgrader takes as the score. Points for extra work are cut off, as nbgrader knows none.
+    """
+    marked = []
+    for cell in notebook.cells:
+        found = (
+            re.match(r'(.*?)^(check\("([^"]+)".*)', cell.source, re.DOTALL | re.M) if cell.cell_type == "code" else None
+        )
+        if not found or not answers.find(found[3]).points:
+            marked.append(cell)
+            continue
+        answer, call, question = found.groups()
+        points = answers.find(question).points
+        if answer.strip():
+            marked.append(nbformat.v4.new_code_cell(answer.strip(), id=f"{cell.id}-answer"))
+        own = next(
+            c for c in reversed(marked) if c.cell_type == "code" and not c.metadata.get("nbgrader", {}).get("grade")
+        )
+        if "nbgrader" not in own.metadata:  # the cell above may answer two questions
+            _mark(own, question, grade=False, solution=True, locked=False)
+        lines = f"verdict = {call.strip()}\nprint(verdict)\nmin(verdict.earned, verdict.points)"
+        marked.append(nbformat.v4.new_code_cell(lines, id=cell.id))
+        _mark(marked[-1], question, grade=True, solution=False, locked=True, points=points)
+    notebook.cells = marked
+    return notebook
+
+
+def _mark(cell, question, **facts):
+    name = ("check-" if facts["grade"] else "answer-") + question.replace(" ", "-")
+    cell.metadata["nbgrader"] = {"grade_id": name, "schema_version": 3, "task": False, **facts}
+    cell.outputs = []
+
+
+def build(folder, nbgrader=False):
     """Write the student edition into `folder`, in place of an older one, and return it.
 
+    With `nbgrader` the notebooks are marked for it and lie beside the helpers, as in a course's source/ASSIGNMENT.
     Raises ValueError for a folder that holds something else.
     """
     folder = Path(folder)
@@ -286,10 +324,11 @@ def build(folder):
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".student.") as made:
         made = Path(made) / "student"
         notebooks = student_notebooks()
-        (made / "notebooks").mkdir(parents=True)
-        for name, notebook in notebooks.items():
-            build_notebooks.write(notebook, made / "notebooks" / name)
+        place = made if nbgrader else made / "notebooks"
+        place.mkdir(parents=True)
         _write_helpers(made / "helpers", uses(notebooks.values()))
+        for name, notebook in notebooks.items():
+            build_notebooks.write(mark(notebook) if nbgrader else notebook, place / name)
         for name in FILES:
             if (ROOT / name).exists():
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
@@ -304,12 +343,14 @@ def main(arguments=None):
     """Build the student edition into the folder named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m helpers.student", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", default=ROOT / "build" / "student", help="build/student when left out")
+    parser.add_argument("--nbgrader", action="store_true", help="mark the notebooks for nbgrader")
+    given = parser.parse_args(arguments)
     try:
-        folder = build(parser.parse_args(arguments).folder)
+        folder = build(given.folder, given.nbgrader)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{folder}: {len(list((folder / 'notebooks').glob('*.ipynb')))} notebooks")
+    print(f"{folder}: {len(list(folder.rglob('*.ipynb')))} notebooks")
     return 0
 
 

@@ -67,6 +67,22 @@ def test_mistakes_are_named(given, words):
     assert words in verdict.sentence
 
 
+@pytest.mark.parametrize("question", [q for q in QUESTIONS.values() if hasattr(q, "gate")], ids=lambda q: q.id)
+def test_every_gate_knows_five_slips_and_a_wrong_network_never_passes(question):
+    """Networks at random, and on the boundary: what passes computes the gate by arithmetic written out here."""
+    assert len(question.slips) >= 5
+    rng, passed = np.random.default_rng(0), 0
+    for trial in range(300):
+        weights = rng.integers(-3, 4, 3) / (1 if trial % 2 else 2)
+        w, b = (weights[:1], weights[2]) if question.gate == "NOT" else (weights[:2], weights[2])
+        rows = [(A,) for A in (0, 1)] if question.gate == "NOT" else [(A, B) for A in (0, 1) for B in (0, 1)]
+        outputs = tuple(int(sum(wi * xi for wi, xi in zip(w, row, strict=True)) + b >= 0) for row in rows)
+        verdict = question.judge(*w, b)
+        assert (verdict.status == "right") == (outputs == gates.TRUTH[question.gate]), (w, b, verdict)
+        passed += verdict.status == "right"
+    assert passed or question.gate in ("XOR", "XNOR")
+
+
 def test_a_network_for_hard_steps_matches_that_slip_and_no_other():
     soft = gates.GateNetwork((([[1, 1], [1, 1]], [-0.5, -1.5]), ([[1], [-1]], [-0.5])))
     made = {slip.sentence: slip.make(soft) for slip in QUESTIONS["2 XOR"].slips}

@@ -24,7 +24,7 @@ def all_questions():
 
 QUESTIONS = all_questions()
 VALUES = {name: q for name, q in QUESTIONS.items() if type(q) is Question}
-FUNCTIONS = {name: q for name, q in QUESTIONS.items() if type(q) is FunctionQuestion}
+FUNCTIONS = {name: q for name, q in QUESTIONS.items() if isinstance(q, FunctionQuestion)}
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -66,6 +66,20 @@ def test_random_wrong_answers_never_pass(data):
     mixed = [g if i == which else e for i, (g, e) in enumerate(zip(given, question.expected(), strict=True))]
     assert question.judge(*given).earned == 0
     assert question.judge(*mixed).earned == 0
+
+
+@settings(deadline=None, max_examples=40)
+@over(st.sampled_from(list(FUNCTIONS)), st.floats(1e-4, 10), st.sampled_from([-1, 1]), st.integers(0, 100))
+def test_random_wrong_functions_never_pass(name, size, sign, seed):
+    question = FUNCTIONS[name]
+
+    def wrong(*arguments):
+        right = np.asarray(question.expected(*arguments))
+        change = np.random.default_rng(seed).uniform(0.5, 1, right.shape)
+        return right + sign * size * change
+
+    assert question.judge(wrong).earned == 0
+    assert question.judge(question.expected).earned == question.points
 
 
 ODD = [..., None, "0.5", "", float("nan"), float("inf"), 1j, [], [[1, 2], [3]], {}, {1, 2}, object(), len, b"1", True,

@@ -140,6 +140,32 @@ def closed(*sources):
     return [cell.source for cell in student.close(made).cells]
 
 
+def test_notebooks_marked_for_nbgrader_hold_every_point_once():
+    made = {name: student.mark(notebook) for name, notebook in student.student_notebooks().items()}
+    marks = {name: [c for c in notebook.cells if "nbgrader" in c.metadata] for name, notebook in made.items()}
+    for name, notebook in made.items():
+        nbformat.validate(notebook)
+        names = [c.metadata["nbgrader"]["grade_id"] for c in marks[name]]
+        assert len(names) == len(set(names))
+        asked = [q for q in checks(nbformat.read(NOTEBOOKS / name, as_version=4)) if answers.find(q).points]
+        graded = [c.metadata["nbgrader"] for c in marks[name] if c.metadata["nbgrader"]["grade"]]
+        assert [g["points"] for g in graded] == [answers.find(q).points for q in asked]
+        assert all("..." in c.source for c in marks[name] if c.metadata["nbgrader"]["solution"])
+    assert sum(g.metadata["nbgrader"].get("points", 0) for cells in marks.values() for g in cells) >= 75
+
+
+def test_a_check_marked_for_nbgrader_gives_its_points_as_a_value(capsys):
+    sys.path.insert(0, str(Path(__file__).parent))
+    from student_reader import run
+
+    space = {"check": answers.check}
+    space |= dict(zip(("x1", "x2", "x3", "f1", "f2", "f3"), answers.find("1a").expected(), strict=True))
+    notebook = student.mark(student.student_notebooks()["01_gelu_gradient_descent.ipynb"])
+    (cell,) = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "check-1a"]
+    assert run(cell.source, space) == 3 and "right" in capsys.readouterr().out
+    assert run(cell.source, space | {"x2": 7.0}) == 0
+
+
 def test_the_rules_of_closing():
     assert closed("%## Part\n### Worked\nx", "a = 1", "%### Your turn", "b = 2") == [
         "## Part",

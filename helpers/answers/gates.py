@@ -74,7 +74,7 @@ class GateQuestion(Question):
         if found and not (another and len(network.sizes) == 2):
             return found[0]
         if all(not row.right for row in rows):
-            return "every row is turned round: change the signs of the output's weights and of its bias."
+            return _TURNED.sentence
         if set(does) == {0, 1} and len(does) == 4:
             return (
                 f"your network computes {gates.FUNCTION_NAMES[does]}, not {self.gate}: z is {wrong.z:.4g} at "
@@ -167,6 +167,14 @@ _BIPOLAR = Slip(
     "these weights fit inputs -1 and +1; the inputs here are 0 and 1.",
     lambda network: _run(network, inputs=2 * gates.corners(network.sizes[0]) - 1),
 )
+_TIE = Slip(
+    "this would be right if class 1 began above 0; a row has z = 0, and a tie counts as class 1.",
+    lambda network: _run(network, threshold=np.nextafter(0.0, 1.0)),
+)
+_TURNED = Slip(
+    "every row is turned round: change the signs of the output's weights and of its bias.",
+    lambda network: tuple(1 - output for output in gates.computes(network)),
+)
 _SOFT = Slip(
     "this would be right if the hidden neurons were hard steps; the sigmoid is soft, and h is not yet near 0 or 1. "
     "Make the hidden weights and biases larger, or move the output's bias.",
@@ -213,7 +221,7 @@ _WAYS = {
 }
 
 
-def _gate(gate, points, parts=_ONE, hints=_SINGLE_HINTS, slips=(_BIAS, _HALF, _BIPOLAR)):
+def _gate(gate, points, parts=_ONE, hints=_SINGLE_HINTS, slips=(_BIAS, _HALF, _BIPOLAR, _TIE, _TURNED)):
     return GateQuestion(
         id=f"2 {gate}", points=points, parts=parts, expected=lambda: _ours(gate), slips=slips, hints=hints, gate=gate,
         answer=_WAYS[len(gates.smallest_network(gate).layers)],
@@ -221,7 +229,7 @@ def _gate(gate, points, parts=_ONE, hints=_SINGLE_HINTS, slips=(_BIAS, _HALF, _B
 
 
 def _strip(gate):
-    return _gate(gate, 3, _TWO, _STRIP_HINTS, (_ROWS, _SOFT, _BIAS, _HALF, _BIPOLAR, _LINEAR))
+    return _gate(gate, 3, _TWO, _STRIP_HINTS, (_ROWS, _SOFT, _BIAS, _HALF, _BIPOLAR, _LINEAR, _TIE, _TURNED))
 
 
 def _printed():
@@ -248,7 +256,7 @@ QUESTIONS = {
             ),
             hints=("z is -0.5 at A = 0 and -1.5 at A = 1; class 1 begins at 0.",),
         ),
-        _gate("NOT", 0, ("w", "b"), slips=(_PRINTED, _BIAS, _HALF, _BIPOLAR), hints=(
+        _gate("NOT", 0, ("w", "b"), slips=(_PRINTED, _BIAS, _HALF, _BIPOLAR, _TIE, _TURNED), hints=(
             "At A = 0 only the bias is left, and class 1 is wanted: b ≥ 0.",
             "At A = 1 class 0 is wanted: w + b < 0.",
         )),
