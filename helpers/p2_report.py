@@ -32,8 +32,8 @@ LAYERS_SAID = (
     "images and not trained."
 )
 ABLATION_SAID = (
-    "Accuracy on the 5,000 held-out training images, one run each. Each run changes the preset fast as said; runs that "
-    "differ in the seed only differ by some tenths too."
+    "Accuracy on the 5,000 held-out training images, one run each, and the difference, in points, to the unchanged "
+    "preset fast. Each run changes it as said; runs that differ in the seed only differ by some tenths too."
 )
 LARGEST_MODEL = 16_000_000  # bytes
 
@@ -143,8 +143,9 @@ def first_page(name, network, accuracy, loss, shipped, seeds):
         "# Programming 2: a convolutional network on CIFAR-10",
         "",
         "# The shipped model, p2_model.pkl",
-        f"test accuracy          {accuracy:.2%} of {tests['images']:,} test images ({name}), loss {loss:.4f}",
+        f"test accuracy          {accuracy:.2%} of {tests['images']:,} test images ({name}), loss {loss:.4f}, float32",
         f"grade band             {cnn_studies.grade(accuracy)[1]}",
+        f"while training         {tests['accuracy']:.2%} in {machine['precision']}, when it ended",
         f"mean over six views    {shipped['test_six_views']['accuracy']:.2%} (the image, shifted, mirrored)",
         f"parameters             {cnn.parameter_count(network):,}",
         f"one forward pass       {cnn.forward_flops(network) / 1e6:.0f} MFLOP an image",
@@ -155,7 +156,8 @@ def first_page(name, network, accuracy, loss, shipped, seeds):
         f"hardware               {machine['processor']}, {machine['device']}, "
         f"{machine['threads']} threads, {machine['precision']}",
         f"software               Python {machine['python']}, PyTorch {machine['torch']}, numpy {machine['numpy']}",
-        f"seed {shipped['seed']}, command       {shipped['command']}",
+        f"seed                   {shipped['seed']}",
+        *wrap(f"command                {shipped['command']}", 92, " " * 23),
         "",
         "# The preset fast",
         *wrap(seeds_line(seeds), 92),
@@ -169,20 +171,21 @@ def first_page(name, network, accuracy, loss, shipped, seeds):
             92,
         ),
     ]
-    text(ax, [line[:110] for line in lines])
+    text(ax, lines)
     return fig
 
 
-def wrap(sentence, width):
-    return textwrap.wrap(sentence, width)
+def wrap(sentence, width, indent=""):
+    return textwrap.wrap(sentence, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def architecture_page(network, shipped):
     """Layers, and every setting of the training."""
     fig, ax = page()
-    rows = [f"{'layer':32}{'output':>16}{'parameters':>13}{'MFLOP':>9}"]
-    for layer, shape, parameters, flops in cnn.layer_table(network):
-        rows.append(f"{layer:32}{'×'.join(map(str, shape)):>16}{parameters:13,}{flops / 1e6:9.1f}")
+    rows = [f"{'layer':32}{'output':>16}{'weights':>13}{'MFLOP':>9}"]
+    for layer, shape, weights, flops in zip(*cnn_studies.layers(network).values(), strict=True):
+        rows.append(f"{layer:32}{shape:>16}{weights:13,}{flops:9.1f}")
+    rows += ["", f"With the biases: {cnn.parameter_count(network):,} parameters."]
     settings = [f"{key:20}{json.dumps(value)}" for key, value in shipped["configuration"].items()]
     text(
         ax,
@@ -211,8 +214,8 @@ def curves_page(shipped, seeds):
         "Loss and accuracy on augmented training images, averaged over each epoch while the network learned.\n"
         "A star is the test accuracy at the end.",
         fontsize=10,
-        y=0.98,
     )
+    fig.get_layout_engine().set(rect=(0.05, 0.04, 0.9, 0.9))
     return fig
 
 
@@ -254,14 +257,16 @@ def ablation_page(ablation, shipped, seeds):
     fig, ax = page()
     lines = ["# What each setting buys"]
     if ablation:
-        base = (seeds[0] if seeds else shipped)["configuration"]
+        columns = cnn_studies.ablation({"ablation": ablation, "seeds": seeds, "shipped": shipped})
+        differences = columns.get("difference", [None] * len(ablation))
         lines += wrap(ABLATION_SAID, 92)
-        lines += ["", f"{'validation':>11}{'seconds':>9}{'budget':>8}  change"]
-        for entry in ablation:
-            said = wrap(cnn_studies.changes(entry["configuration"], base), 66)
+        lines += ["", f"{'validation':>11}{'difference':>12}{'seconds':>9}{'budget':>8}  change"]
+        for entry, change, difference in zip(ablation, columns["changed"], differences, strict=True):
+            said = wrap(change, 54)
             accuracy = entry["epochs"][-1]["validation_accuracy"]
-            lines.append(f"{accuracy:11.2%}{entry['seconds']:9.0f}{entry['budget_tflop']:8.1f}  {said[0]}")
-            lines += [" " * 30 + more for more in said[1:]]
+            told = "" if difference is None else f"{difference:+.2f}"
+            lines.append(f"{accuracy:11.2%}{told:>12}{entry['seconds']:9.0f}{entry['budget_tflop']:8.1f}  {said[0]}")
+            lines += [" " * 42 + more for more in said[1:]]
     else:
         lines.append("No ablation was run.")
     text(ax, lines, size=9)

@@ -231,8 +231,27 @@ def test_the_hand_in_is_collected_and_its_report_has_pages(trained, tmp_path, ca
     table = cnn_studies.facts(network, record)
     assert table["parameters"] == f"{cnn.parameter_count(network):,}" and "8, 8, 8" in table["widths, depth"]
     if shutil.which("pdftotext"):
-        said = subprocess.run(["pdftotext", "-layout", tmp_path / "p2_report.pdf", "-"], capture_output=True, text=True)
-        assert f"{record['shipped']['test']['accuracy']:.2%}" in said.stdout and "flip false" in said.stdout
+        command = ["pdftotext", "-layout", tmp_path / "p2_report.pdf", "-"]
+        said = subprocess.run(command, capture_output=True, text=True).stdout
+        shipped = record["shipped"]
+        for words in (
+            f"{np.mean(stored.argmax(1) == labels[other].numpy()):.2%} of 60 test images",
+            f"{shipped['test']['accuracy']:.2%} in {shipped['machine']['precision']}",
+            cnn_studies.grade(shipped["test"]["accuracy"])[1],
+            "over 1 seeds",
+            f"{cnn.parameter_count(network):,} parameters",
+            f"{cnn.forward_flops(network) / 1e6:.1f}",
+            *shipped["configuration"],
+            shipped["machine"]["processor"],
+            f"{shipped['seconds']:.0f} s",
+            *shipped["command"].split(),
+            "Confusion matrix",
+            *(f"{name}  " for name in cnn.CLASSES),
+            "Surest and right",
+            "Surest and wrong",
+            "flip false",
+        ):
+            assert words in said, words
 
 
 def test_unfinished_trainings_are_refused(trained, tmp_path, capsys):
