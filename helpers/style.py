@@ -19,8 +19,9 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))  # a secon
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DIVERGING = LinearSegmentedColormap.from_list("workbook", [BLUE, "#CFE3F0", PAPER, "#F8DCC8", ORANGE])
 
-WIDTH = 8.4  # inches; 840 pixels on screen, inside a page of 1,000
+WIDTH = 8.4  # inches
 DPI = 100
+SHOWN = 800  # pixels on screen at most: what a notebook leaves free in a page of 1,000
 
 _RC = {
     "figure.facecolor": PAPER,  # opaque, so that a dark theme does not swallow black labels
@@ -96,7 +97,7 @@ class Picture:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {"image/png": base64.b64encode(png(self.figure)).decode(), "text/plain": self.sentence}
-        width = round(self.figure.get_figwidth() * DPI)
+        width = min(SHOWN, round(self.figure.get_figwidth() * DPI))
         return data, {"image/png": {"alt": self.sentence, "width": width}}
 
 

@@ -42,7 +42,7 @@ def test_a_picture_is_a_png_with_its_sentence_as_alternative_text():
     data, metadata = style.Picture(fig, "A line.")._repr_mimebundle_()
     image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     assert image.size == (int(8.4 * 144), 288) and data["text/plain"] == "A line."
-    assert metadata["image/png"] == {"alt": "A line.", "width": 840}
+    assert metadata["image/png"] == {"alt": "A line.", "width": 800}
 
 
 def luminance(colour):

@@ -11,6 +11,8 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from helpers import style
+
 
 class Control(traitlets.HasTraits):
     """One thing that the reader can choose, with a `label` and a `value`; `observe(f, "value")` tells of changes."""
@@ -307,4 +309,4 @@ class Explorer:
         data, metadata = self._page._repr_mimebundle_()
         data["image/png"] = base64.b64encode(self.scene.still(self.sentence)).decode()
         data["text/plain"] = self.sentence
-        return data, metadata | {"image/png": {"alt": self.sentence, "width": self.scene.size[0]}}
+        return data, metadata | {"image/png": {"alt": self.sentence, "width": min(style.SHOWN, self.scene.size[0])}}

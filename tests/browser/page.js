@@ -51,6 +51,11 @@ window.workbook = {
     });
   },
 
+  // Nothing of a stored picture is cut off or needs scrolling sideways.
+  fits(image) {
+    return image.getBoundingClientRect().right <= image.closest(".jp-OutputArea").getBoundingClientRect().right;
+  },
+
   pixels(image) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];

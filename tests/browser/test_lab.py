@@ -173,6 +173,7 @@ def test_without_a_kernel_the_described_picture_is_there(opened, screenshots):
     assert pictures.count() == len(described)
     for picture in pictures.all():
         assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth > 0 }")
+        assert picture.evaluate("image => workbook.fits(image)"), picture.get_attribute("alt")
     assert opened.get_by_text(re.compile("Error displaying widget|model not found")).count() == 0
     for number, cell in enumerate(cell for cell in stored.cells if cell.cell_type == "code"):
         if made := re.match(r"explore\.(\w+)\(", cell.source):
