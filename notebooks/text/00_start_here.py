@@ -44,6 +44,17 @@ check("0", answer)
 # %% [markdown]
 # Stuck? `hint("0")` gives a hint, and the next call the next one. Checks never raise an error and never show the answer.
 #
+# ## How far you are
+#
+# What you answer rightly is kept, in all notebooks together, in a small file beside them. Run the cell again whenever
+# you like.
+
+# %%
+from helpers.answers import progress
+
+progress()
+
+# %% [markdown]
 # ## Three things worth knowing
 #
 # 1. **Explorers** are the cells with sliders. They need a running kernel; without one you see their picture. Every
