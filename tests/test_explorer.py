@@ -175,6 +175,14 @@ def test_the_still_picture_leaves_the_moving_one_as_it_was(dot):
     assert np.array_equal(pixels(dot), before)
 
 
+@pytest.mark.parametrize("sentence", ["Wide: " + "W" * 30 + " MMMM" * 30, "il " * 80, "Short."])
+def test_the_sentence_below_a_still_is_not_cut_off(dot, sentence):
+    still = np.asarray(Image.open(io.BytesIO(dot.scene.still(sentence))).convert("RGB"))
+    below = still[round(dot.scene.size[1] * 1.44) :]
+    inked = np.flatnonzero((below < 200).any(axis=(0, 2)))
+    assert 8 < inked[0] and inked[-1] < still.shape[1] - 8
+
+
 def test_the_descent_explorer_answers_at_every_stop():
     from helpers.core import descent
 

@@ -149,13 +149,16 @@ class _Lettering:
 
 
 def _caption(sentence, width):
-    lines = textwrap.wrap(sentence, 118)
-    height = 0.19 * (len(lines) + 1) + 0.22
-    with style.context():
-        fig = Figure(figsize=(width, height), dpi=style.DPI)
-        fig.text(0.012, 1 - 0.08 / height, "\n".join(lines), va="top", linespacing=1.35)
-        hint = "A still of an explorer. Run its cell to get the controls that move it."
-        fig.text(0.012, 0.1 / height, hint, va="bottom", color=style.GREY, fontsize=9.5)
+    for letters in range(120, 60, -3):
+        lines = textwrap.wrap(sentence, letters)
+        height = 0.19 * (len(lines) + 1) + 0.22
+        with style.context():
+            fig = Figure(figsize=(width, height), dpi=style.DPI)
+            said = fig.text(0.012, 1 - 0.08 / height, "\n".join(lines), va="top", linespacing=1.35)
+            hint = "A still of an explorer. Run its cell to get the controls that move it."
+            fig.text(0.012, 0.1 / height, hint, va="bottom", color=style.GREY, fontsize=9.5)
+            if said.get_window_extent(FigureCanvasAgg(fig).get_renderer()).x1 <= 0.988 * fig.bbox.width:
+                break
     return fig
 
 
