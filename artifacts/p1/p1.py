@@ -636,7 +636,7 @@ def random_warps(n, rng, rotation=15.0, scale=0.15, shear=0.1, shift=1.0, bend=1
     return rows, columns
 
 
-def distort(x, rng, group=16, **strengths):
+def distort(x, rng, group=64, **strengths):
     """A distorted copy (n, 784) of images x (n, 784); `strengths` are those of random_warps.
 
     Every `group` images share one warp. With pixels first and images last, taking a pixel from another place is then
@@ -744,10 +744,10 @@ RECIPES = {
         "weight_init_fn": local_weight_init,
         "lr": 0.1,
         "momentum": 0.9,
-        "weight_decay": 3e-5,
+        "weight_decay": 0.0,
         "schedule": linear_to_zero,
         "batch_size": 256,
-        "epochs": 160,
+        "epochs": 110,
         "distort": distort,
         "focus": True,
     },
