@@ -20,7 +20,7 @@ from helpers.core import mlp as p1
 from helpers.grade_inside import decode, encode
 
 pytestmark = pytest.mark.skipif(bool(grade.why_uncontained()), reason=f"no walls: {grade.why_uncontained()}")
-LIMITS = grade.Limits(seconds=30, megabytes=700)
+LIMITS = grade.Limits(seconds=15, megabytes=700)
 SOURCES = {
     "P1a": "from p1 import ReLU, Sigmoid, Tanh",
     "P1b": "from p1 import SoftmaxCrossEntropy",
@@ -238,7 +238,7 @@ def test_an_untouched_notebook_earns_nothing_and_is_no_reason_for_remarks(graded
 @pytest.mark.parametrize(
     ("submission", "earned", "remark"),
     [
-        ("loop", 3, "stopped after 30 s"),
+        ("loop", 3, "stopped after 15 s of computing"),
         ("delete", 3, "Read-only file system"),
         ("overwrite", 0, "check was overwritten"),
         ("forge", 0, "it shows 1a as right, which is not"),
@@ -253,7 +253,7 @@ def test_an_untouched_notebook_earns_nothing_and_is_no_reason_for_remarks(graded
         ("neighbour", 0, "nothing to copy"),
         ("answers", 0, "ImportError|ModuleNotFoundError"),
         ("trying", 0, "the first 20 were judged"),
-        ("function", 5, "stopped after 30 s"),
+        ("function", 5, "stopped after 15 s of computing"),
         ("odd", 0, ""),
         ("text", 0, "not a notebook"),
         ("binary", 0, "not a notebook"),
@@ -267,6 +267,13 @@ def test_hostile_submissions_are_contained_and_reported(graded, submission, earn
     report, remarks = one(graded, submission)
     assert report.earned == earned, report
     assert re.search(remark, remarks), report
+
+
+def test_a_notebook_that_sleeps_is_stopped_by_the_clock(tmp_path):
+    write(notebook("import time\ntime.sleep(10**6)"), tmp_path / "sleep.ipynb")
+    (report,) = grade.grade(tmp_path, 1, grade.Limits(seconds=3))
+    assert report.earned == 0 and f"stopped after {3 * grade.PATIENCE} s on the clock" in report.remarks[0]
+    assert report.seconds < 3 * grade.PATIENCE + 30
 
 
 def test_nothing_outside_was_touched(graded):
