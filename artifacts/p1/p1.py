@@ -7,7 +7,7 @@ layers in reverse and tells every weight how to be less wrong; a step of gradien
 As a program, in any folder that has (or whose data/ or $WORKBOOK_DATA has) mnist.npz, or mnist_train.csv and
 mnist_test.csv:
 
-    python p1.py                 # trains 25 epochs, writes p1_model.npz and p1_curves.png, prints the test error
+    python p1.py                 # trains 30 epochs, writes p1_model.npz and p1_curves.png, prints the test error
 
 As a module:
 
@@ -723,17 +723,19 @@ def draw_curves(curves, path="p1_curves.png"):
 
 
 RECIPES = {
-    # Only the handout's knobs: N(0, 1) weights, and plain gradient descent with momentum.
+    # Only the handout's knobs: N(0, 1) weights, and plain gradient descent with momentum. Such a network knows its
+    # training images by heart before it has learned much; small batches put that moment off. (Errors on validation
+    # images.)
     "handout": {
-        "hiddens": [1024],
-        "activation": Sigmoid,
+        "hiddens": [512],  # one layer: with two the error was 3.9 %, with one of their size 3.6 %
+        "activation": Sigmoid,  # ReLU got down to 3.8 %, tanh to 7.9 %
         "weight_init_fn": random_normal_weight_init,
-        "lr": 1.0,
+        "lr": 0.15,  # a hundredth of the batch size; with three hundredths the sigmoids saturate and 17 % are misread
         "momentum": 0.9,
         "weight_decay": 0.0,
         "schedule": None,
-        "batch_size": 128,
-        "epochs": 25,
+        "batch_size": 16,  # the knob that counts most: 256 neurons err on 3.6 % with batches of 128, on 2.7 % with 32
+        "epochs": 30,  # by then every training image is known by heart, and the network stands still
         "distort": None,
         "focus": False,
     },
