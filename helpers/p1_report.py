@@ -213,10 +213,11 @@ def first_page(history):
     ):
         rows.append([name, of(handout), of(best)])
     y = table(page, y, rows, (0.09, 0.27, 0.58))
-    machine = seeds[0]["machine"]
+    machine, other = seeds[0]["machine"], handout["seeds"][0]["machine"]
+    also = f" ({TITLES['handout']}: {other['processor']})" if other["processor"] != machine["processor"] else ""
     write(
         page, y - 0.002,
-        f"Hardware: {machine['processor']}, {machine['cores']} cores; Python {machine['python']}, numpy "
+        f"Hardware: {machine['processor']}{also}, {machine['cores']} cores; Python {machine['python']}, numpy "
         f"{machine['numpy']}, {machine['blas']}. Trained on the first 50,000 images; every choice was made on the last "
         "10,000 of the training file, and the test file was read once for each trained network.",
         size=9.6, width=102, color=style.GREY,
