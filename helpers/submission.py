@@ -95,7 +95,7 @@ with np.load("p1_model.npz", allow_pickle=False) as file:
     sizes = [len(file["W0"]), *(file[f"W{i}"].shape[1] for i in range(count))]
     parameters = {name: np.asarray(file[name], dtype=float) for name in file.files}
 errors = []
-with np.load("test.npz") as test, np.errstate(all="ignore"):
+with np.load("test.npz", allow_pickle=False) as test, np.errstate(all="ignore"):
     for activation in (p1.ReLU, p1.Sigmoid, p1.Tanh):
         logits = take(network(sizes, activation), parameters).forward(test["x"] / 255)
         errors.append(np.mean(logits.argmax(1) != test["labels"]))

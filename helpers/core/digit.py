@@ -5,13 +5,17 @@ import numpy as np
 SIZE, BOX = 28, 20  # MNIST: digits fitted into 20 by 20, then centred by mass in 28 by 28
 PEN = 1.25  # radius of the pen in MNIST's pixels, as thick as most of its digits are written
 _PAD = 100  # a drawing is written down on a grid of 100 by 100
+MOST_POINTS = 5_000  # minutes of drawing; every pixel is held against every point, so there has to be an end
 
 
 def parse_strokes(text):
     """Return the strokes that `text` describes, a list of arrays (points, 2), x to the right and y down, in [0, 99].
 
-    Strokes are separated by ";", points by spaces, as in "10,20 30,25; 50,50". Raises ValueError for anything else.
+    Strokes are separated by ";", points by spaces, as in "10,20 30,25; 50,50". Raises ValueError for anything else,
+    and for more than MOST_POINTS points.
     """
+    if text.count(",") > MOST_POINTS:  # each point has one comma
+        raise ValueError(f"the drawing has more than {MOST_POINTS:,} points; clear the pad and draw with fewer")
     strokes = []
     for words in filter(None, (stroke.split() for stroke in text.split(";"))):
         try:
