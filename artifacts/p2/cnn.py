@@ -260,13 +260,23 @@ def read_file(path):
             warnings.simplefilter("ignore")  # what PyTorch finds unusual about a foreign file is no news here
             return torch.load(data, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        if zipfile.is_zipfile(data):
+        if zipfile.is_zipfile(data) and not damaged(data):
             raise ValueError(
                 f"{path} holds Python objects, which could run code when loaded; give a file that p2.py has saved."
             ) from None
+        if zipfile.is_zipfile(data):
+            raise ValueError(f"{path} is damaged; delete it and train again, or take an older copy.") from None
         raise ValueError(f"{path} is not a file of PyTorch; give a file that p2.py has saved.") from None
     except (RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile):
         raise ValueError(f"{path} is damaged or cut short; delete it and train again, or take an older copy.") from None
+
+
+def damaged(data):
+    """True when a part of a zip archive (an open binary file) is not what its checksum says."""
+    try:
+        return zipfile.ZipFile(data).testzip() is not None
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError):
+        return True
 
 
 def save_model(path, network, half=False):

@@ -36,7 +36,7 @@ def gelu_curvature(x):
 
 
 def gelu_exact(x):
-    """Return x Phi(x), the GELU that the sigmoid form approximates; Phi is the standard normal distribution function."""
+    """Return x Phi(x), the GELU that the sigmoid form approximates; Phi is the normal distribution function."""
     x = np.asarray(x, dtype=float)
     return x * 0.5 * (1 + erf(x / np.sqrt(2)))
 

@@ -416,6 +416,8 @@ class Training:
     def restore(self, state, source="The checkpoint"):
         """Go back to a state that `state` gave; raises ValueError, in one sentence, for one of another training."""
         try:
+            if not isinstance(state, dict):
+                raise TypeError
             for key, mine in (
                 ("configuration", self.configuration),
                 ("seed", self.seed),
