@@ -1,6 +1,10 @@
 """What the documents say exists: files, make targets, requirements."""
 
+import ast
+import json
 import re
+import shlex
+import statistics
 import subprocess
 from pathlib import Path
 
@@ -8,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
@@ -16,7 +21,9 @@ def test_every_link_leads_to_a_file(target):
     assert (ROOT / target).exists()
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README, flags=re.M))))
+@pytest.mark.parametrize(
+    "target", sorted(set(re.findall(r"(?:^|`|&& )make ([a-z-]+)", README + CONTRIBUTING, flags=re.M)))
+)
 def test_every_make_target_exists_and_is_explained(target):
     assert re.search(rf"^{target}:.*## \w", MAKEFILE, flags=re.M)
 
@@ -33,7 +40,7 @@ def test_every_phony_target_is_declared():
 
 
 def test_every_module_named_in_a_command_exists():
-    for text in (README, MAKEFILE):
+    for text in (README, CONTRIBUTING, MAKEFILE):
         for module in re.findall(r"python -m (helpers[\w.]*)", text):
             path = ROOT / module.replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
@@ -44,3 +51,53 @@ def test_every_requirement_has_its_reason_in_the_table():
     names = [re.match(r"[\w.-]+", line).group() for line in lines if re.match(r"\w", line)]
     table = " ".join(line for line in README.splitlines() if line.startswith("| "))
     assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", table)] == []
+
+
+def commands(text):
+    """Every `python -m helpers...` of a document with its options, one list of words each."""
+    found = re.findall(r"python -m (helpers[^`\n#)]*)", text)
+    return [shlex.split(command.replace("(", "")) for command in found]
+
+
+@pytest.mark.parametrize("words", commands(README + CONTRIBUTING + MAKEFILE), ids=" ".join)
+def test_every_option_in_a_command_is_one_that_its_module_knows(words):
+    path = ROOT / words[0].replace(".", "/")
+    source = path.with_suffix(".py").read_text(encoding="utf-8")
+    known = {"--help"}
+    for node in ast.walk(ast.parse(source)):
+        named = getattr(node, "func", None)  # parser.add_argument(...), or add(...) for short
+        if getattr(named, "attr", getattr(named, "id", "")) in ("add_argument", "add"):
+            known |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+    assert {word for word in words[1:] if word.startswith("-")} <= known
+    assert '__name__ == "__main__"' in source, f"python -m {words[0]} would do nothing"
+
+
+def test_every_file_named_in_a_command_exists():
+    named = re.findall(r"\b((?:helpers|notebooks|tests|artifacts)/[\w./-]+\.\w+)", README + CONTRIBUTING)
+    made = {"artifacts/submission.zip", "artifacts/theory_report.pdf"}
+    assert (
+        named
+        and [n for n in named if n not in made and not re.search("NN_|TOPIC", n) and not (ROOT / n).exists()] == []
+    )
+
+
+def test_the_order_of_the_readme():
+    titles = re.findall(r"^## (.+)$", README, flags=re.M)
+    first, last = (
+        ["Two commands", "The notebooks", "Results", "For instructors"],
+        ["How it is built", "Licence", "Citation"],
+    )
+    assert [title for title in titles if title in first + last] == first + last
+    assert README.index("![") < README.index("## Two commands")
+
+
+@pytest.mark.parametrize(("row", "recipe"), [("as the handout asks", "handout"), ("shipped", "best")])
+def test_the_results_are_those_on_file(row, recipe):
+    history = json.loads((ROOT / "artifacts" / "p1" / "p1_history.json").read_text(encoding="utf-8"))
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {row}")]
+    runs = history[recipe]["seeds"]
+    errors = [100 * run["test_error"] for run in runs]
+    sizes = "-".join(map(str, [784, *history[recipe]["settings"]["hiddens"], 10]))
+    said = f"| {statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} % | {runs[0]['epochs']} |"
+    assert line.endswith(said) and f" {sizes}, " in line
+    assert len(runs) == 5 and {run["data"] for run in runs} == {"MNIST"}
