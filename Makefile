@@ -55,7 +55,7 @@ theory-report: $(READY) ## print the theory answers into artifacts/theory_report
 	$(BIN)/python -m helpers.theory_report
 
 lint: $(READY) ## check style and formatting
-	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests
+	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests notebooks
 
 clean: ## remove the environment and everything built (data/ stays)
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -62,5 +62,10 @@ progress()
 # 2. **Numbers.** What is printed here was confirmed by a second, independent route in the tests. Where the handout is
 #    wrong or open, the notebook says so: *as printed / as we read it*.
 # 3. **Your copy.** The notebooks are yours to change. To have the originals back, `git checkout notebooks`.
-#
+
+# %% [markdown] tags=["worked"]
+# All twelve places where the handout is wrong or open, and every term in one sentence:
+# [errata and glossary](errata_and_glossary.md).
+
+# %% [markdown]
 # **Next:** [01 · Gradient descent and momentum on GELU](01_gelu_gradient_descent.ipynb).
