@@ -1,4 +1,4 @@
-"""The notebooks as files: run, complete, light, described, equal to their text twins. nbval compares what they print."""
+"""The notebooks as files: run, complete, light, described, equal to their text twins. nbval compares the outputs."""
 
 import base64
 import io
