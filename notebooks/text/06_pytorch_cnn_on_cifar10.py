@@ -1,0 +1,401 @@
+# %% [markdown]
+# # 6 · A convolutional network in PyTorch, trained on CIFAR-10
+#
+# *From fifty thousand small photographs to a network that names almost every new one, and each of its parts is one that you
+# have worked out by hand.*
+#
+# **Minutes** 60 · **Points** 25 · **Needs** PyTorch, and CIFAR-10 (162 MB, fetched once) ·
+# [← 05](05_numpy_mlp_on_mnist.ipynb) · [start](00_start_here.ipynb)
+
+# %% [markdown]
+# ## The question
+#
+# Train a convolutional network (CNN) on CIFAR-10, ten kinds of things on colour images of 32×32 pixels. Code and report
+# earn 20 points. The accuracy on the 10,000 test images earns the rest, and more:
+#
+# | test accuracy | above 75 % | above 80 % | above 85 % | above 90 % |
+# |---|---|---|---|---|
+# | points | 3 | 5 | 10 | 15 |
+#
+# | it costs | |
+# |---|---|
+# | data | 50,000 training and 10,000 test images, 32×32 pixels in three colours |
+# | this notebook | about a minute and a half on two cores, half of it one small training |
+# | the preset `fast` | `make cnn`: some minutes on two cores, no GPU needed |
+# | the shipped model | what it took is in [the last part](#The-shipped-model), read from its record |
+#
+# The handed-in `p2.py` has two modules: [`cnn.py`](../helpers/core/cnn.py) is the network,
+# [`training.py`](../helpers/core/training.py) the training. This notebook uses them as they are.
+
+# %%
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from helpers import datasets
+from helpers.answers import check
+from helpers.core import cnn_studies as studies
+from helpers.explore import cnn as explore
+from helpers.figures import cnn as figures
+from helpers.style import Table
+
+# %% [markdown]
+# ## See it
+#
+# Copies of CIFAR-10 hold the same images in different orders. Here they are sorted by a checksum of their pixels, so that
+# "test image 7" is the same picture everywhere. The fingerprint tells whether a copy is whole.
+
+# %%
+data = studies.in_one_order(datasets.cifar10())
+print(data)
+print("fingerprint", data.fingerprint)
+figures.gallery(data.train_images, data.train_labels, data.class_names, data.name)
+
+# %% [markdown]
+# Each image becomes a tensor of three maps, red, green and blue, and stays in bytes: the network itself brings them to
+# mean 0 and standard deviation 1, so that a saved model needs nothing beside it. These are the numbers it does that with:
+
+# %%
+mean, std = studies.channel_statistics(data.train_images)
+Table.columns({"channel": ["red", "green", "blue"], "mean": mean, "std": std}, ".4f")
+
+# %%
+arrays = data.train_images, data.test_images
+images, test_images = (torch.from_numpy(array).permute(0, 3, 1, 2) for array in arrays)
+labels, test_labels = (torch.from_numpy(a).long() for a in (data.train_labels, data.test_labels))
+print("images", tuple(images.shape), images.dtype, "· labels", tuple(labels.shape))
+
+# %% [markdown]
+# **Augmentation.** A ship seen in a mirror is a ship, and so is one two pixels further left. In each epoch every image is
+# shown a little differently, so that the network cannot learn it by heart. One indexing operation cuts a whole batch out
+# of the padded images; no Python runs per image.
+
+# %%
+from helpers import p2
+
+recipe = p2.configuration_from("fast")
+truck = np.flatnonzero(data.train_labels == 9)[0]
+views = studies.augmented(recipe, images[truck], 7)
+figures.augmented(data.train_images[truck], views, data.name, recipe["translate"])
+
+# %% [markdown]
+# ## The pieces
+#
+# ### Whitening
+#
+# Neighbouring pixels are nearly equal, and so are the three colours of one pixel. Gradient descent is slow on such
+# numbers: the loss is a long narrow valley, as notebook [01](01_gelu_gradient_descent.ipynb) shows for one dimension and
+# as step sizes feel it in many. So the first layer is not trained but *computed*: its filters are the eigenvectors of
+# the covariance of all small patches, each divided by the standard deviation along it. What comes out is uncorrelated.
+# Every filter is there twice, with both signs, because the GELU that follows cuts one sign off.
+
+# %%
+from helpers.core import cnn
+
+network = cnn.CNN(tuple(recipe["widths"]), recipe["depth"])
+network.fit_input(images[::10])
+figures.whitening(network, images[:500])
+
+# %% [markdown]
+# The first patterns are what patches have most in common: an even tone, then slopes of brightness, then colour, and last
+# fine chequers. The second row of maps shows what is left of the correlations afterwards.
+#
+# ### The network, layer by layer
+#
+# | piece | what it does | where you met it |
+# |---|---|---|
+# | convolution 3×3 | looks for one pattern at every place, with the same few weights | [04](04_convolution_and_pooling.ipynb), part a |
+# | max-pooling 2×2 | keeps the strongest answer of each block: a quarter of the cells, a quarter of the work after it | 04, part c |
+# | batch normalisation | brings each channel to mean 0 and spread 1 over the batch, plus a bias | [05](05_numpy_mlp_on_mnist.ipynb), spreads |
+# | GELU | lets the positive through, so that layers can say more than one matrix could | [01](01_gelu_gradient_descent.ipynb) |
+# | largest of each channel | *what* was seen, no longer *where* | 04, part c |
+# | head | one logit a class: a matrix product | [03](03_backpropagation.ipynb) |
+#
+# FLOPs count a multiplication and an addition as two operations.
+
+# %%
+parameters = f"{cnn.parameter_count(network):,} parameters, biases included"
+Table.columns(studies.layers(network), ".1f", f"one image of 32×32; {parameters}")
+
+# %% [markdown]
+# Nearly all weights sit in the convolutions. A fully connected layer between the first two maps would need thousands of
+# times as many; sharing them over all places is what makes vision affordable.
+#
+# ### The gradient, checked
+#
+# PyTorch derives the gradients itself. Trust, but check: for each trained tensor of a small copy of the network, the
+# slope along a random direction against a central difference.
+
+# %%
+rows = studies.gradient_check(images[:8], labels[:8])
+agree = [(name, shape, str(error < 1e-5)) for name, shape, error in rows]
+Table(("tensor", "shape", "agrees to five digits"), agree)
+
+# %% [markdown]
+# ## Your turn
+#
+# Three small calculations, without points, that everyone who builds a CNN does on paper sooner or later.
+#
+# ### Your turn: sizes
+#
+# An image of **40×40** pixels meets a 2×2 filter without padding. Then three groups follow: a 3×3 filter with padding 1
+# and max-pooling 2×2. How many cells has a side of the map after the first filter, and after each group?
+
+# %%
+first, group_1, group_2, group_3 = ..., ..., ..., ...
+check("P2 sizes", first, group_1, group_2, group_3)
+
+# %% [markdown]
+# ### Your turn: costs
+#
+# A 3×3 convolution leads from 24 to 64 channels, with padding 1 and without bias, on a map of 20×20. How many weights has
+# it, and how many floating-point operations does one image cost?
+
+# %%
+weights, flops = ..., ...
+check("P2 costs", weights, flops)
+
+# %% [markdown]
+# ### Your turn: losses
+#
+# With label smoothing 0.2 the network is not asked for 100 % but for 0.8 times the label plus 0.2 times "a tenth for each
+# class". What is the loss of a network that has learned nothing, and gives every class the same? And what is the smallest
+# loss that any network can reach? (Four decimals.)
+
+# %%
+start, floor = ..., ...
+check("P2 loss", start, floor)
+
+# %% [markdown]
+# ## Cross-check
+#
+# Are PyTorch's pieces really those of the theory? Convolution and pooling first: the map of question 4a, its pooled
+# version of 4c, and the convolution of 4d that does the same.
+
+# %%
+from helpers.assignment import FEATURE_MAP, FILTER_1
+from helpers.core import backprop, convolution, descent
+
+grid, filter1 = (torch.tensor(g, dtype=torch.float64)[None, None] for g in (FEATURE_MAP, FILTER_1))
+F_prime = F.conv2d(grid, filter1, padding=1)
+mean = torch.full((1, 1, 2, 2), 0.25, dtype=torch.float64)
+by_hand = convolution.correlate(FEATURE_MAP, FILTER_1, padding=1)
+print("F.conv2d gives the map of 4a:", np.array_equal(F_prime[0, 0].numpy(), by_hand))
+print("4d pools as 4c does:", torch.equal(F.avg_pool2d(F_prime, 2), F.conv2d(F_prime, mean, stride=2)))
+
+# %% [markdown]
+# Then the activation and the loss. The handout's GELU, $x\,\sigma(1.702x)$, is an approximation of $x\,\Phi(x)$, which
+# PyTorch computes exactly; the gradient of the loss is $o - y$, as derived in 03.
+
+# %%
+x = torch.linspace(-6, 6, 2001, dtype=torch.float64)
+difference = F.gelu(x).numpy() - descent.gelu(x.numpy())
+print(f"the two GELUs differ by at most {abs(difference).max():.4f}")
+logits = torch.tensor([[2.0, -1.0, 0.5]], dtype=torch.float64, requires_grad=True)
+F.cross_entropy(logits, torch.tensor([2])).backward()
+o = backprop.softmax(logits.detach().numpy())
+print("gradient of the loss is o - y:", np.allclose(logits.grad.numpy(), o - [[0, 0, 1]]))
+
+# %% [markdown]
+# Last, momentum. PyTorch's `SGD` adds gradients up; with `dampening` it takes the weighted average of Eq. 5, and started
+# at $x_0 = -3$ it walks the path of question 1c:
+
+# %%
+x = torch.tensor(-3.0, dtype=torch.float64, requires_grad=True)
+optimizer = torch.optim.SGD([x], lr=0.1, momentum=0.9, dampening=0.9)
+for _ in range(3):
+    optimizer.zero_grad()
+    (x * torch.sigmoid(1.702 * x)).backward()
+    optimizer.step()
+by_hand = descent.descend("momentum B", -3, 0.1, 3).x[-1]
+print("x3 is that of 1c:", abs(x.item() - by_hand) < 1e-12)
+
+# %% [markdown]
+# ## Can it learn anything at all?
+#
+# Twenty images, shown thirty times without augmentation. If a network cannot learn twenty images by heart, something is
+# broken, and no amount of training will tell you what.
+
+# %%
+from helpers.core import training
+
+plain = {"sizes": [32], "keep": [1.0], "flip": False, "translate": 0}
+settings = recipe | plain | {"batch_size": 20, "epochs": 30}
+run = training.Training(settings, images[:20], labels[:20])
+losses = [run.run_epoch()["loss"] for _ in range(30)]
+right = training.evaluate(run.network, images[:20], labels[:20])[1]
+print(f"{20 * right:.0f} of 20 right; the loss fell: {losses[-1] < losses[0]}")
+
+# %% [markdown]
+# ## A real training run
+#
+# All 50,000 images, twice, in a narrower network than that of `fast`. The first time they are shrunk: coarse shapes can
+# be learned at a third of the price. Two optimizers share the work. The filters take steps of *Muon*: momentum, then a
+# few matrix products that make all directions of the step equally long, so that none is drowned by the strongest. Biases
+# and head take plain steps with momentum. All learning rates fall linearly to zero.
+
+# %% tags=["nbval-ignore-output"]
+changes = ["widths=[32, 64, 64]", "sizes=[16, 24]", "keep=[1.0]"]
+small = p2.configuration_from("fast", changes, epochs=2)
+precision, reason = training.choose_precision(torch.device("cpu"))
+print(f"{torch.get_num_threads()} threads; {reason}")
+run = training.Training(small, images, labels, precision=precision)
+for _ in range(small["epochs"]):
+    epoch = run.run_epoch()
+    print(f"{epoch['seconds']:.0f} s, {epoch['accuracy']:.1%} of the training images right")
+
+# %%
+_, accuracy, _ = training.evaluate(run.network, test_images, test_labels)
+print(f"above 70 % on the {len(test_labels):,} test images: {'yes' if accuracy > 0.7 else 'NO'}")
+
+# %% [markdown]
+# A minute of two cores has brought it from 10 % to more than 70 %. What follows is the same program with more width and
+# more patience.
+#
+# ### Your turn: your own network
+#
+# Give the check the accuracy of a network of yours, such as 0.83, or the network itself. It is then called with images
+# (n, 3, 32, 32), floating point in 0..1, returns logits (n, 10), and is measured on the test images.
+
+# %%
+my_network = ...
+check("P2", my_network)
+
+# %% [markdown]
+# ## The shipped model
+#
+# It lies in `artifacts/p2/`, with the record of its training. Read what it took, and how much chance there is in it: the
+# preset `fast` was trained with several seeds.
+
+# %%
+shipped, record = studies.load_shipped()
+facts = studies.facts(shipped, record)
+Table(("the shipped model", ""), facts.items())
+
+# %%
+Table.columns(studies.seeds(record), ".2f", "the preset fast, make cnn, with other seeds")
+
+# %%
+figures.curves([record["shipped"], record["seeds"][0]], ["shipped model", "preset fast"])
+
+# %% [markdown]
+# The accuracy on the training images stays below that on the test images (the star) for long: the training images are
+# shifted and mirrored, small at first, and seen while the network still learns. The jumps are where they grow.
+#
+# ### How good it is
+#
+# All 10,000 test images, one by one, without averaging over views. Asking the whole network takes half a minute or more,
+# so its answers lie on file (`python -m helpers.p2_report` wrote them), and a sample of them is asked for again here.
+
+# %%
+chances = studies.test_answers(shipped, data)
+said = chances.argmax(1)
+accuracy = np.mean(said == data.test_labels)
+print(f"{np.sum(said == data.test_labels):,} of {len(said):,} right: {accuracy:.2%}")
+print("grade band:", studies.grade(accuracy)[1])
+
+# %%
+now = training.predict(shipped, test_images[:500]).numpy()
+print("500 answers, computed now, are those on file:", np.abs(now - chances[:500]).max() < 0.001)
+
+# %%
+matrix = studies.confusion(data.test_labels, said)
+recall, precise = studies.per_class(matrix)
+columns = {"recognised (%)": 100 * recall, "answers right (%)": 100 * precise}
+Table.columns({"class": data.class_names} | columns, ".1f")
+
+# %%
+figures.confusion(matrix, data.class_names, data.name)
+
+# %% [markdown]
+# Cats and dogs: they share colours, poses and sofas. Vehicles are hardly ever taken for animals.
+#
+# ### What it gets wrong most surely
+
+# %%
+test = data.test_images, data.test_labels
+worst = studies.surest(chances, data.test_labels, right=False, count=16)
+figures.mistakes(*test, chances, worst, data.class_names, data.name)
+
+# %% [markdown]
+# Some labels are debatable, some are wrong, and a few of these mistakes are simply mistakes, made with confidence. A
+# probability of 99 % from a network is not a promise.
+#
+# ### What its first layers look for
+#
+# Whitening comes in pairs $z$ and $-z$, and $\mathrm{GELU}(z) - \mathrm{GELU}(-z) = z$. So half the difference of the two
+# weights on a pair acts on $z$ itself, and this part of the first trained filters can be drawn as what it is, a pattern
+# of pixels. Do not expect tidy edges: whitening has made rare, fine differences as loud as the common slopes, and the
+# filters use them.
+
+# %%
+figures.first_layer(shipped)
+
+# %% [markdown]
+# ### What it makes of a picture
+
+# %%
+maps = studies.feature_maps(shipped, test_images[4])
+figures.feature_maps(data.test_images[4], maps)
+
+# %% [markdown]
+# From stage to stage the maps become smaller and more: fewer places, more kinds of things to be seen there.
+#
+# **Predict first.** After which stage would you still recognise the picture in the maps? Step through the channels.
+
+# %%
+explore.feature_maps(image=4, stage="group 1", channel=1)
+
+# %% [markdown]
+# <details><summary>What you may have seen</summary>
+#
+# After whitening and the first group the outline is there in nearly every channel. Later maps are a few cells wide, and a
+# channel lights up for some pictures and stays dark for most: it says *what*, hardly where.
+# </details>
+#
+# And here are its ten probabilities, for any test image or for a picture of your own: put it beside this notebook and
+# type its name. The middle square is cut out and shrunk to 32×32, as a sentence then says. What does it answer to a
+# picture that shows none of the ten things?
+
+# %%
+explore.answers(image=4)
+
+# %% [markdown]
+# ### What each trick buys
+#
+# One change at a time to the preset `fast`, judged on 5,000 held-out training images; the test images had no part in it.
+# Runs that differ in nothing but the seed differ by some tenths of a percent too.
+
+# %%
+Table.columns(studies.ablation(record), ".2f")
+
+# %% [markdown]
+# ## What it says, honestly
+#
+# - The accuracy is that of 10,000 photographs from the same source as the training images. Your own pictures are a
+#   different world: the network must answer one of ten words, and is often sure of it.
+# - Settings were chosen on held-out training images. The test images were read once for each number above.
+# - The accuracy of one training is one draw. Between two recipes that differ by less than the ± of the seeds nothing is
+#   decided.
+#
+# ## Hand it in
+#
+# `artifacts/p2/` holds what the assignment asks for, `p2.py` with its modules, `p2_model.pkl` and `p2_report.pdf`, and
+# beside them the record, `p2_history.json`. `python p2.py --help` explains every setting. `p2_model.pkl` is a bare
+# `state_dict` that `torch.load(..., weights_only=True)` reads, so that loading it can run no code.
+#
+# ## Recap
+#
+# 1. A convolution shares few weights over all places; pooling pays for depth; the head only adds up.
+# 2. Whiten the input, normalise between layers, and the learning rate may be large.
+# 3. Show each image differently every time, and small at first.
+# 4. Overfit twenty images, check the gradient, then train.
+# 5. Choose on held-out images, read the test set once, and give the spread over seeds.
+#
+# **Next:** back to the [start](00_start_here.ipynb). **Sources:** K. Jordan,
+# [*94 % on CIFAR-10 in 3.29 seconds on a single GPU*](https://arxiv.org/abs/2404.00498) (2024); K. Jordan and others,
+# [*Muon*](https://kellerjordan.github.io/posts/muon/) (2024); S. Ioffe and C. Szegedy,
+# [*Batch normalization*](https://arxiv.org/abs/1502.03167) (2015); D. Hendrycks and K. Gimpel,
+# [*Gaussian error linear units*](https://arxiv.org/abs/1606.08415) (2016); A. Krizhevsky,
+# [*Learning multiple layers of features from tiny images*](https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf)
+# (2009), the source of CIFAR-10.
