@@ -75,11 +75,13 @@ def seeds_line(histories):
         return "no trainings with other seeds"
     values = 100 * np.array([history["test"]["accuracy"] for history in histories])
     budget = np.mean([history["budget_tflop"] for history in histories])
-    seconds = np.mean([history["seconds"] for history in histories])
+    seconds = [history["seconds"] for history in histories]
+    threads = sorted({history["machine"]["threads"] for history in histories})
     spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
     return (
         f"{values.mean():.2f}{spread} % over {len(values)} seeds ({', '.join(f'{v:.2f}' for v in values)}), "
-        f"{seconds:.0f} s each, a budget of {budget:.0f} TFLOP"
+        f"{min(seconds):.0f} to {max(seconds):.0f} s on {' or '.join(map(str, threads))} threads, "
+        f"a budget of {budget:.0f} TFLOP"
     )
 
 

@@ -178,7 +178,8 @@ def test_the_table_of_layers_adds_up(small):
 def test_tables_say_what_differs():
     base = {"epochs": 4, "flip": True}
     run = {"configuration": base, "seed": 0, "test": {"accuracy": 0.91}, "seconds": 10.0, "budget_tflop": 5.0}
-    other = run | {"seed": 1, "test": {"accuracy": 0.90}}
+    run["machine"] = {"threads": 1}
+    other = run | {"seed": 1, "test": {"accuracy": 0.90}, "machine": {"threads": 2}}
     changed = run | {"configuration": {"epochs": 4, "flip": False}, "epochs": [{"validation_accuracy": 0.8}]}
     record = {"shipped": run, "seeds": [run, other], "ablation": [changed]}
     assert cnn_studies.ablation(record)["changed"] == ["flip false"]
@@ -186,7 +187,7 @@ def test_tables_say_what_differs():
     compared = cnn_studies.ablation(record | {"ablation": [plain, changed]})
     assert compared["changed"][0].startswith("nothing") and compared["difference"] == pytest.approx([0, -5])
     table = cnn_studies.seeds(record)
-    assert table["seed"] == ["0", "1", "mean", "± std"]
+    assert table["seed"] == ["0, on 1 thread", "1, on 2 threads", "mean", "± std"]
     assert table["test accuracy (%)"] == pytest.approx([91, 90, 90.5, 1 / 2**0.5])
 
 

@@ -101,3 +101,20 @@ def test_the_results_are_those_on_file(row, recipe):
     said = f"| {statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} % | {runs[0]['epochs']} |"
     assert line.endswith(said) and f" {sizes}, " in line
     assert len(runs) == 5 and {run["data"] for run in runs} == {"MNIST"}
+
+
+@pytest.mark.parametrize("preset", ["fast", "best"])
+def test_the_accuracies_are_those_on_file(preset):
+    record = json.loads((ROOT / "artifacts" / "p2" / "p2_history.json").read_text(encoding="utf-8"))
+    runs = record["seeds"] if preset == "fast" else [record["shipped"]]
+    assert {run["preset"] for run in runs} == {preset} and {run["data"] for run in runs} == {"CIFAR-10"}
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| preset `{preset}`")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    for cell, key in zip(cells[1:3], ("test", "test_six_views"), strict=True):
+        values = [100 * run[key]["accuracy"] for run in runs]
+        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        assert cell == f"{statistics.mean(values):.2f}{spread} %"
+    assert cells[3:] == [str(len(runs)), str(runs[0]["configuration"]["epochs"])]
+    if preset == "fast":
+        two = min(run["seconds"] for run in runs if run["machine"]["threads"] == 2)
+        assert f"; {two:.0f} s of training on its two cores" in README.replace("\n", " ")

@@ -233,13 +233,14 @@ def facts(network, record):
     shipped = record["shipped"]
     machine, minutes = shipped["machine"], shipped["seconds"] / 60
     single, averaged = shipped["test"]["accuracy"], shipped["test_six_views"]["accuracy"]
+    under = f" ({shipped['note']})" if "note" in shipped else ""
     several = f" ({len(record['seeds'])} seeds of the preset fast below)" if record["seeds"] else ""
     return {
         "widths, depth": f"{', '.join(map(str, network.widths))}; {network.depth} convolutions a group",
         "parameters": f"{cnn.parameter_count(network):,}",
         "one forward pass": f"{cnn.forward_flops(network) / 1e6:.0f} MFLOP an image",
-        "training": f"{len(shipped['epochs'])} epochs, {shipped['tflop']:,.0f} TFLOP, {minutes:.0f} minutes",
-        "on": f"{machine['processor']}, {machine['device']}, {machine['threads']} threads, {machine['precision']}",
+        "training": f"{len(shipped['epochs'])} epochs, {shipped['tflop']:,.0f} TFLOP, {minutes:.0f} minutes{under}",
+        "on": f"{machine['processor']}, {machine['device']}, {threads(machine)}, {machine['precision']}",
         "test accuracy": f"{single:.2%}; {averaged:.2%} averaged over six views",
         "seed": f"{shipped['seed']}{several}",
     }
@@ -340,4 +341,10 @@ def seeds(record):
     }
     for values in columns.values():
         values += [np.mean(values), np.std(values, ddof=1) if len(values) > 1 else float("nan")]
-    return {"seed": [*(str(entry["seed"]) for entry in entries), "mean", "± std"]} | columns
+    names = [f"{entry['seed']}, on {threads(entry['machine'])}" for entry in entries]
+    return {"seed": [*names, "mean", "± std"]} | columns
+
+
+def threads(machine):
+    """Return in words how many processor threads a training ran on."""
+    return f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"

@@ -60,7 +60,7 @@ def draw_curves(axes, histories, labels):
                 ax.plot(epochs[-1], final, marker="*", markersize=13, color=style.CYCLE[k], markeredgecolor=style.INK)
         ax.set(title=title, xlabel="epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend()
+        ax.legend(loc="upper right" if key == "loss" else "lower right")
 
 
 def curves(histories, labels):
@@ -220,7 +220,7 @@ class FeatureScene(Scene):
                 _bare(ax)
             middle.set_title("the channel")
             right.set(title="largest value of each channel", xlabel="channel")
-            self.values = self.moving(right.plot([], [], color=style.BLUE, linewidth=1)[0])
+            self.values = self.moving(right.plot([], [], color=style.INK, linewidth=1)[0])
             self.here = self.moving(right.plot([], [], "o", color=style.ORANGE, markeredgecolor=style.INK)[0])
 
     def maps(self, index):
