@@ -219,9 +219,10 @@ class FeatureScene(Scene):
             for ax in (left, middle):
                 _bare(ax)
             middle.set_title("the channel")
-            right.set(title="largest value of each channel", xlabel="channel")
+            right.set(title="largest value of each channel", xlabel="channel", xlim=(0, 400), ylim=(0, 10))
             self.values = self.moving(right.plot([], [], color=style.INK, linewidth=1)[0])
             self.here = self.moving(right.plot([], [], "o", color=style.ORANGE, markeredgecolor=style.INK)[0])
+            self._lay_out()  # before the first state: its tick labels must not decide where the axes stand
 
     def maps(self, index):
         """The feature maps of the test image `index`; the latest are kept, as the reader looks at many channels."""

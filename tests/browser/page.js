@@ -21,7 +21,10 @@ window.workbook = {
     const { shell, commands } = window.jupyterapp;
     const { content } = shell.currentWidget;
     for (const [index, { model }] of content.widgets.entries()) {
-      if (model.type !== "code" || !/^(from|import|explore\.\w+\() ?/.test(model.sharedModel.source)) continue;
+      if (model.type !== "code") continue;
+      const lines = model.sharedModel.source.split("\n").filter((line) => line.trim() && !line.startsWith("#"));
+      const imports = lines.length > 0 && lines.every((line) => /^(from|import) /.test(line));
+      if (!imports && !/^explore\.\w+\(/.test(lines[0] ?? "")) continue;
       content.deselectAll();
       content.activeCellIndex = index;
       await commands.execute("notebook:run-cell");
