@@ -16,7 +16,7 @@ import pytest
 from helpers.core import digit
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("helpers", "artifacts", "notebooks/text", "tests")
+FOLDERS = ("helpers", "artifacts/p1", "artifacts/p2", "notebooks/text", "tests")
 SOURCES = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*.py") if path != Path(__file__))
 
 PICKLES = ("pickle", "cPickle", "_pickle", "marshal", "dill", "shelve", "joblib", "cloudpickle")
@@ -176,7 +176,7 @@ def test_a_second_opinion_of_ruff():
     """flake8-bandit's rules, which ruff has: exec, eval, pickle, marshal, mktemp, TLS, yaml, shells, torch.load."""
     rules = "S102,S301,S302,S306,S307,S323,S501,S506,S602,S604,S605,S612"
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", rules]
-    folders = [ROOT / folder for folder in ("helpers", "artifacts", "notebooks/text")]
+    folders = [ROOT / folder for folder in ("helpers", "artifacts/p1", "artifacts/p2", "notebooks/text")]
     done = subprocess.run([*command, *folders], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -194,13 +194,21 @@ def png(width, height, size=0):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 9)) + bytes(size)
 
 
-def test_a_decompression_bomb_is_refused_in_a_sentence():
+@pytest.mark.parametrize("side", [8_000, 12_000, 30_000])  # silent for Pillow, a warning, an error
+def test_a_decompression_bomb_is_refused_in_a_sentence(side):
     from helpers.core import cnn
 
-    data = png(30_000, 30_000)
-    assert len(data) < 100  # as an RGB image it would fill 2.7 GB
-    with pytest.raises(ValueError, match=r"^The file .*\.$"):
+    data = png(side, side)
+    assert len(data) < 100  # as RGB images they would fill 0.2 to 2.7 GB
+    with pytest.raises(ValueError, match=r"^The file has more than 50,000,000 pixels; .*\.$"):
         cnn.read_image(io.BytesIO(data))
+
+
+def test_an_image_that_is_a_program_is_refused():
+    from helpers.core import cnn
+
+    with pytest.raises(ValueError, match="The file is not an image that can be read"):
+        cnn.read_image(io.BytesIO(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"))
 
 
 def test_a_file_of_a_gigabyte_that_is_no_image_is_refused_without_reading_it(tmp_path):

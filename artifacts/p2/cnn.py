@@ -28,6 +28,8 @@ from torch import nn
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PATCH = 2  # pixels on the side of a whitened patch
+IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")  # none that starts another program, as EPS does
+LARGEST_IMAGE = 50_000_000  # pixels of a reader's own image
 SMALLEST = 16  # pixels: 15 after whitening, then 7, 3 and 1
 
 
@@ -296,20 +298,28 @@ def load_model(path):
 
 
 def read_image(file):
-    """A image file (a path or an open binary file) as (1, 3, 32, 32) uint8, and a sentence on what was done to it.
+    """An image file (a path or an open binary file) as (1, 3, 32, 32) uint8, and a sentence on what was done to it.
 
-    The largest square around the middle is cut out and shrunk to 32 x 32. Raises ValueError when it is no image.
+    The largest square around the middle is cut out and shrunk to 32 x 32. Raises ValueError when it is no image, or has
+    more than 50 million pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
+    name = file if isinstance(file, str | os.PathLike) else "The file"
+    large = ValueError(f"{name} has more than {LARGEST_IMAGE:,} pixels; shrink it first, for it could fill the memory.")
+    image = None
     try:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=IMAGE_FORMATS) as opened:
+            if opened.width * opened.height <= LARGEST_IMAGE:
+                image = opened.convert("RGB")
     except FileNotFoundError:
         raise ValueError(f"There is no image {file}; check the name.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        name = file if isinstance(file, str | os.PathLike) else "The file"
+    except Image.DecompressionBombError:
+        raise large from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, MemoryError):
         raise ValueError(f"{name} is not an image that can be read; give a PNG or JPEG file.") from None
+    if image is None:
+        raise large
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
