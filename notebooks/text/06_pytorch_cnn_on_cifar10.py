@@ -20,7 +20,7 @@
 # | it costs | |
 # |---|---|
 # | data | 50,000 training and 10,000 test images, 32×32 pixels in three colours |
-# | this notebook | about a minute and a half on two cores, half of it one small training |
+# | this notebook | about half a minute on the two cores that stored it; slower machines take longer |
 # | the preset `fast` | `make cnn`: some minutes on two cores, no GPU needed |
 # | the shipped model | what it took is in [the last part](#The-shipped-model), read from its record |
 #
@@ -251,7 +251,7 @@ _, accuracy, _ = training.evaluate(run.network, test_images, test_labels)
 print(f"above 70 % on {len(test_labels):,} test images: {'yes' if accuracy > 0.7 else 'NO'}")
 
 # %% [markdown]
-# A minute of two cores has brought it from 10 % to more than 70 %. What follows is the same program with more width and
+# This short run has brought it from 10 % to more than 70 %. What follows is the same program with more width and
 # more patience.
 #
 # ### Your turn: your own network
@@ -288,7 +288,7 @@ figures.curves([record["shipped"], record["seeds"][0]], ["shipped model", "prese
 #
 # ### How good it is
 #
-# All 10,000 test images, one by one, without averaging over views. Asking the whole network takes half a minute or more,
+# All 10,000 test images, one by one, without averaging over views. Asking the whole network takes a while,
 # so its answers lie on file (`python -m helpers.p2_report` wrote them), and a sample of them is asked for again here.
 
 # %%
