@@ -355,7 +355,7 @@ explore.feature_maps(image=4, stage="group 1", channel=12)
 # %% [markdown]
 # <details><summary>What you may have seen</summary>
 #
-# After whitening and the first group the outline is there in nearly every channel. Later maps are a few cells wide, and a
+# After whitening the outline is plain. The first group keeps pieces of it. Later maps are a few cells wide, and a
 # channel lights up for some pictures and stays dark for most: it says *what*, hardly where.
 # </details>
 #
