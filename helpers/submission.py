@@ -64,6 +64,7 @@ _TRIAL = """
 import numpy as np
 import p1
 
+np.random.seed(0)  # the handout's initialisers draw from numpy's global generator
 rng = np.random.default_rng(0)
 centres = rng.normal(size=(4, 784))
 labels = rng.integers(0, 4, 240)
@@ -82,7 +83,7 @@ def take(made, file):
 made = network((784, 16, 10), p1.Sigmoid)
 curves = p1.get_training_stats(made, [(x[:160], y[:160]), (x[160:200], y[160:200]), (x[200:], y[200:])], 8, 20)
 assert len(curves) == 4 and all(len(curve) == 8 for curve in curves), "get_training_stats returns four curves"
-assert curves[0][-1] < curves[0][0], f"the training loss did not fall ({curves[0][0]:.3f} to {curves[0][-1]:.3f})"
+assert curves[0][-1] < 0.9 * curves[0][0], f"the training loss did not fall ({curves[0][0]:.3f} to {curves[0][-1]:.3f})"
 made.eval()
 made.save_model("trial.npz")
 with np.load("trial.npz", allow_pickle=False) as file:
