@@ -162,7 +162,7 @@ def decode(data, callable_of=None, most=10_000, torch=False):
         return data["plain"]
     if "list" in data and isinstance(data["list"], list) and len(data["list"]) <= most:
         return [decode(entry, callable_of, most) for entry in data["list"]]
-    if "array" in data:
+    if data.get("array"):
         numbers = [float(number) for number in data["array"]]
         return complex(*numbers) if len(numbers) == 2 else numbers[0]
     if "packed" in data and data.get("kind") in ("|b1", "<c16", "<f4", "<f8"):
@@ -195,7 +195,8 @@ class Noted:
         return self.sentence
 
 
-_channel, _turn = None, threading.Lock()
+_channel: Channel  # to the grader; `run` opens it
+_turn = threading.Lock()
 
 
 def check(question, *given):
@@ -315,15 +316,16 @@ def run(number, seconds, memory, guard):
     found = re.findall(r"""\bcheck\(\s*["']([\w ]{1,20})["']""", "\n".join(sources))
     _channel.send({"cells": len(sources), "asked": found[:200], "claims": sorted(claims)[:50]})
     shell = _shell(job["file"])
-    errors, skip = [], set(job["skip"])
+    errors: list[str] = []
+    skip = set(job["skip"])
     for position, source in enumerate(sources, start=1):
         if source.strip() in skip:
             continue
         result = shell.run_cell(source, store_history=False)
-        error = result.error_before_exec or result.error_in_exec
-        if error is not None and len(errors) < 3:
+        raised = result.error_before_exec or result.error_in_exec
+        if raised is not None and len(errors) < 3:
             where = f"cell {position}" if len(sources) > 1 else "it"
-            errors.append(f"{where} raised {type(error).__name__}: {str(error)[:100]}")
+            errors.append(f"{where} raised {type(raised).__name__}: {str(raised)[:100]}")
         mine = shell.user_ns.get("check", check) is check or job["file"].endswith(".py")  # p2.py has a check of its own
         if not mine and "overwritten" not in errors:
             errors.append("overwritten")
@@ -339,11 +341,11 @@ def _shell(file):
     settings.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=settings, colors="NoColor")
     shell.ast_transformers.append(_Name())
-    shell.showtraceback = lambda *_, **__: None
+    shell.showtraceback = lambda *_, **__: None  # type: ignore[method-assign]  # errors are told, not printed
     shell.user_ns["__name__"] = os.path.basename(file)[:-3] if file.endswith(".py") else "__main__"
     sys.path.insert(1, os.path.abspath(os.path.dirname(file)))  # modules beside it are part of it
     os.chdir(os.path.abspath(os.path.dirname(file)))
-    builtins.__check__ = check
+    vars(builtins)["__check__"] = check
     return shell
 
 
@@ -354,7 +356,9 @@ def _refuse_network():
     def refused(*_, **__):
         raise OSError("there is no network while a notebook is graded")
 
-    socket.socket.connect = socket.socket.connect_ex = socket.create_connection = socket.getaddrinfo = refused
+    for place, name in ((socket.socket, "connect"), (socket.socket, "connect_ex"), (socket, "create_connection"),
+                        (socket, "getaddrinfo")):  # fmt: skip
+        setattr(place, name, refused)
 
 
 # ---------------------------------------------------------------------------------------------------- the walls

@@ -122,15 +122,18 @@ class Trap:
 
 def damaged_files():
     """A name, a file content, and a word that the sentence must have."""
-    buffer = io.BytesIO()
-    torch.save(small().state_dict(), buffer)
+    buffer, network = io.BytesIO(), small()
+    torch.save(network.state_dict(), buffer)
     whole = buffer.getvalue()
+    flipped = bytearray(whole)
+    flipped[whole.index(network.head.weight.detach().numpy().tobytes()) + 5] ^= 1  # PyTorch alone reads on and is wrong
     objects, other, list_ = io.BytesIO(), io.BytesIO(), io.BytesIO()
     torch.save({"network": Trap()}, objects)
     torch.save({"layer1.weight": torch.zeros(3)}, other)
     torch.save([1, 2], list_)
     return {
         "cut short": (whole[: len(whole) // 2], "damaged or cut short"),
+        "one bit": (bytes(flipped), "damaged"),
         "empty": (b"", "damaged or cut short"),
         "objects": (objects.getvalue(), "could run code"),
         "pickle": (pickle.dumps(Trap()), "not a file of PyTorch"),
@@ -140,7 +143,7 @@ def damaged_files():
     }
 
 
-KINDS = ("cut short", "empty", "objects", "pickle", "noise", "other architecture", "a list")
+KINDS = ("cut short", "one bit", "empty", "objects", "pickle", "noise", "other architecture", "a list")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -314,12 +314,20 @@ def test_values_survive_the_pipe(value):
 def test_what_is_no_value_is_refused():
     packed = [("AAAA", "O", [1]), ("!", "<f8", [9]), ("", "<f8", [10**12])]
     none = [dict(zip(("packed", "kind", "shape"), values, strict=True)) for values in packed]
-    for data in (None, 3, [], {"list": 3}, {"array": ["x"]}, *none):
+    for data in (None, 3, [], {"list": 3}, {"array": ["x"]}, {"array": []}, *none):
         try:
             found = decode(data)
         except (ValueError, TypeError):
             continue
         assert not isinstance(found, int | float | list | np.ndarray), data
+
+
+@pytest.mark.parametrize("W", [np.float32(1), "text", np.zeros((784, 10), bool), np.zeros((784, 9)), np.zeros(784)])
+def test_a_network_that_is_none_is_told_apart(W):
+    judge = grade.Judge(None, None)
+    network = {"W": [encode(np.asarray(W) if isinstance(W, np.generic) else W)], "b": [encode(np.zeros(10))]}
+    judge.judge({"check": "P1e", "values": [{"network": network}]})
+    assert judge.verdicts["P1e"].status == "unreadable" and "784 pixels" in judge.verdicts["P1e"].sentence
 
 
 def test_a_typed_error_rate_is_not_believed():
@@ -333,6 +341,20 @@ def test_a_file_that_is_no_network(tmp_path, content):
     (tmp_path / "m.npz").write_bytes(content)
     with pytest.raises(ValueError, match="no file of W0"):
         grade.read_network(tmp_path / "m.npz")
+
+
+def test_one_flipped_byte_of_a_network_is_noticed(tmp_path):
+    np.savez(tmp_path / "m.npz", W0=np.zeros((784, 10), np.float32), b0=np.zeros(10, np.float32))
+    whole = (tmp_path / "m.npz").read_bytes()
+    # A number; the flag of an encrypted file; the type f4 that becomes f2, half of whose bytes are never read.
+    for place, byte in ((5000, 1), (6, 1), (whole.index(b"<f4") + 2, ord("4") ^ ord("2"))):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= byte
+        (tmp_path / "m.npz").write_bytes(spoilt)
+        with pytest.raises(ValueError):
+            grade.read_network(tmp_path / "m.npz")
+    (tmp_path / "m.npz").write_bytes(whole)
+    assert grade.read_network(tmp_path / "m.npz").weights[0].shape == (784, 10)
 
 
 def test_a_pickle_is_never_loaded(tmp_path):

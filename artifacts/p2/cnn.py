@@ -257,19 +257,20 @@ def read_file(path):
             data = io.BytesIO(file.read())
     except FileNotFoundError:
         raise ValueError(f"There is no file {path}; train first, or name the file that you mean.") from None
+    if zipfile.is_zipfile(data) and damaged(data):  # PyTorch itself looks at no checksum when it reads
+        raise ValueError(f"{path} is damaged; delete it and train again, or take an older copy.")
+    data.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what PyTorch finds unusual about a foreign file is no news here
             return torch.load(data, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        if zipfile.is_zipfile(data) and not damaged(data):
+        if zipfile.is_zipfile(data):
             raise ValueError(
                 f"{path} holds Python objects, which could run code when loaded; give a file that p2.py has saved."
             ) from None
-        if zipfile.is_zipfile(data):
-            raise ValueError(f"{path} is damaged; delete it and train again, or take an older copy.") from None
         raise ValueError(f"{path} is not a file of PyTorch; give a file that p2.py has saved.") from None
-    except (RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile):
+    except (RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError):
         raise ValueError(f"{path} is damaged or cut short; delete it and train again, or take an older copy.") from None
 
 
@@ -277,7 +278,7 @@ def damaged(data):
     """True when a part of a zip archive (an open binary file) is not what its checksum says."""
     try:
         return zipfile.ZipFile(data).testzip() is not None
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError):
+    except Exception:  # zipfile raises a different kind of error for each way an archive can be broken
         return True
 
 
