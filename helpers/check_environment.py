@@ -52,7 +52,7 @@ class Report:
             "Everything needed is here." if self.ok else "Something needed is missing or not as it should be.",
         ]
         for status, mark in ((NOT_OK, ""), (NOTE, " (note)")):
-            by_remedy = {}
+            by_remedy: dict[str, list[str]] = {}
             for finding in self.findings:
                 if finding.status == status:
                     by_remedy.setdefault(finding.remedy, []).append(finding.item)
@@ -106,19 +106,17 @@ def _data_place(source):
 
 def check_packages():
     """Compare what is installed with requirements.txt, a line per package; the development tools share one line."""
-    try:
-        from packaging.requirements import Requirement
-    except ImportError:
-        Requirement = None  # then only presence can be told
-    findings, tools, missing_tools = [], [], []
+    findings: list[Finding] = []
+    tools: list[str] = []
+    missing_tools: list[str] = []
     for line, is_for_development in requirements():
-        name = re.match(r"[\w.-]+", line).group()
+        name = re.split(r"[^\w.-]", line)[0]
         version = _version(name)
         if is_for_development:
             (tools if version else missing_tools).append(name)
         elif version is None:
             findings.append(Finding(name, "missing", NOT_OK, INSTALL))
-        elif Requirement and not Requirement(line).specifier.contains(version, prereleases=True):
+        elif not _allowed(line, version):
             findings.append(Finding(name, f"{version}, where {line} is tested", NOT_OK, INSTALL))
         else:
             findings.append(Finding(name, version, OK))
@@ -128,6 +126,14 @@ def check_packages():
     else:
         findings.append(Finding("development tools", ", ".join(tools), OK))
     return findings
+
+
+def _allowed(line, version):
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return True  # only presence can be told
+    return Requirement(line).specifier.contains(version, prereleases=True)
 
 
 def _version(name):

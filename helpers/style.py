@@ -9,6 +9,7 @@ from numbers import Integral
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 # The Okabe-Ito colours, which stay apart under the three common colour-vision deficiencies.
@@ -23,7 +24,7 @@ WIDTH = 8.4  # inches
 DPI = 100
 SHOWN = 800  # pixels on screen at most: what a notebook leaves free in a page of 1,000
 
-_RC = {
+_RC: dict = {
     "figure.facecolor": PAPER,  # opaque, so that a dark theme does not swallow black labels
     "axes.facecolor": PAPER,
     "savefig.facecolor": PAPER,
@@ -69,8 +70,8 @@ def figure(height=3.6, width=WIDTH, **subplots):
     pyplot state, so nothing leaks between cells. The layout is computed once, not at every draw.
     """
     with context():
-        fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-        fig.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.05, hspace=0.06)
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.05, hspace=0.06)
+        fig = Figure(figsize=(width, height), dpi=DPI, layout=layout)
         axes = fig.subplots(**subplots)
     return fig, axes
 

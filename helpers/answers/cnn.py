@@ -185,13 +185,13 @@ class AccuracyQuestion(Question):
         if data.is_stand_in:
             return self._verdict("unreadable", f"only CIFAR-10 counts, and here is a {data.name}; run make data.")
         images = torch.from_numpy(data.test_images).permute(0, 3, 1, 2)
-        found = []
+        readings = []
         for block in images.split(self.batch):
             logits, trouble = _attempt(network, block.float() / 255)
             if trouble:
                 return self._verdict("wrong", f"on images of shape {tuple(block.shape)} {trouble}")
-            found.append(logits.argmax(1))
-        found = torch.cat(found).numpy()
+            readings.append(logits.argmax(1))
+        found = torch.cat(readings).numpy()
         accuracy = float(np.mean(found == data.test_labels))
         if accuracy <= 0.6:
             said = _other_scale(network, images[:1000], data.test_labels[:1000], accuracy)

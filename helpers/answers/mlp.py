@@ -31,7 +31,7 @@ class Probe:
     right: Callable
     slips: Sequence[Slip] = ()
     said: str = "its values are not right."
-    same: Callable = None  # `_same` when left out
+    same: Callable | None = None  # `_same` when left out
 
     def trouble(self, pieces):
         """Return one sentence about what is wrong, an empty one if nothing is, or `...` if nothing is there yet."""
@@ -47,7 +47,8 @@ class Probe:
             value = array.astype(float)
         except (TypeError, ValueError):
             return f"{self.what} returned a {type(value).__name__}; numbers are asked for."
-        same, right = self.same or _same, np.asarray(self.right(), dtype=float)
+        same = self.same if self.same is not None else _same
+        right = np.asarray(self.right(), dtype=float)
         if same(value, right):
             return ""
         found = [slip.sentence for slip in self.slips if same(value, np.asarray(_silently(slip.make), dtype=float))]
@@ -145,7 +146,7 @@ def _central(f, x, step=1e-6):
     return (f(x + step) - f(x - step)) / (2 * step)
 
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, tuple] = {  # the function, then the slips of forward and of derivative
     "Sigmoid": (
         _sigmoid,
         (
@@ -427,7 +428,9 @@ def _backward(sizes=_SIZES, slope=_slope, back=lambda d, W: d @ W.T, product=lam
     """Return the gradients of the example's mean loss in one row, with one line exchanged: the reader's slip."""
     W, b, x, y = probes.example(sizes)
     logits, inputs = _forward(W, b, x)
-    delta, dW, db = start(_softmax(logits), y) / len(x), [], []
+    delta = start(_softmax(logits), y) / len(x)
+    dW: list[np.ndarray] = []
+    db: list[np.ndarray] = []
     for i in reversed(range(len(W))):
         dW.insert(0, W_factor * product(inputs[i], delta))
         db.insert(0, b_factor * delta.sum(axis=0))

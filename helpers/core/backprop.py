@@ -5,7 +5,9 @@ The letters are the handout's. Vectors are rows: x is (1, N), a is (1, M), o and
 of the weights.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -188,10 +190,10 @@ def worked_example():
     The weights are halves and whole numbers, so that f1 = (-1, -1.5, 1, 1.5) can be found by head.
     """
     net = TwoLayerNet(
-        W1=[[-1, 1, -0.5, -1], [1, 1, -0.5, -0.5], [0.5, -0.5, 0.5, 1]],
-        b1=[0, -0.5, 0, 0],
-        W2=[[-2, 2, -1], [1, 2, 0], [2, -1, -2], [-2, -1, 0]],
-        b2=[-1, -1, 1],
+        W1=np.array([[-1, 1, -0.5, -1], [1, 1, -0.5, -0.5], [0.5, -0.5, 0.5, 1]]),
+        b1=np.array([0, -0.5, 0, 0]),
+        W2=np.array([[-2.0, 2, -1], [1, 2, 0], [2, -1, -2], [-2, -1, 0]]),
+        b2=np.array([-1.0, -1, 1]),
     )
     return net, np.array([[1.0, -1.0, 2.0]]), one_hot(2, 3)
 
@@ -211,13 +213,17 @@ def input_gradient_norms(net, x, y, hidden_scales, logits=1.0):
 # --- the gradient check ----------------------------------------------------------------------------------------
 
 
+def _loss_with(net, values, parameter, value):
+    return replace(net, **{parameter: value}).forward(values.x, values.y).E
+
+
 def loss_of(net, values, name):
     """Return E as a function of the one quantity `name`, with everything that does not follow from it held fixed.
 
     `name` is x, f1, a, f2, o, W1, b1, W2 or b2; `values` is a forward pass of `net`.
     """
     y = values.y
-    loss = {
+    loss: dict[str, Callable] = {
         "x": lambda x: net.forward(x, y).E,
         "f1": lambda f1: cross_entropy(sigmoid(f1) @ net.W2 + net.b2, y),
         "a": lambda a: cross_entropy(a @ net.W2 + net.b2, y),
@@ -225,7 +231,7 @@ def loss_of(net, values, name):
         "o": lambda o: float(-(y * np.log(o)).sum()),
     }
     for parameter in PARAMETERS:
-        loss[parameter] = lambda value, parameter=parameter: replace(net, **{parameter: value}).forward(values.x, y).E
+        loss[parameter] = partial(_loss_with, net, values, parameter)
     if name not in loss:
         raise ValueError(f"there is no quantity {name!r} in the network; choose from {', '.join(loss)}")
     return loss[name]

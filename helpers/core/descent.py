@@ -134,10 +134,10 @@ def descend(method, x0, learning_rate, steps, momentum=0.9) -> Trajectory:
     if steps < 0 or steps != int(steps):
         raise ValueError(f"the number of steps {steps} is not a whole number from 0 on; choose one such as 3")
 
-    x, velocities = [float(x0)], []
+    visited, velocities = [float(x0)], []
     v = 0.0 if method == "heavy ball" else float(gelu_gradient(x0))
     for _ in range(int(steps)):
-        g = float(gelu_gradient(x[-1]))
+        g = float(gelu_gradient(visited[-1]))
         if method == "gradient descent":
             along = g
         elif method == "momentum A":
@@ -147,8 +147,8 @@ def descend(method, x0, learning_rate, steps, momentum=0.9) -> Trajectory:
         else:
             along = v = momentum * v + g
         velocities.append(along)
-        x.append(x[-1] - learning_rate * along)
-    x = np.array(x)
+        visited.append(visited[-1] - learning_rate * along)
+    x = np.array(visited)
     return Trajectory(method, learning_rate, momentum, x, gelu(x), gelu_gradient(x), np.array(velocities))
 
 

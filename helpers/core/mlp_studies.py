@@ -19,7 +19,7 @@ MOMENTA = (0.0, 0.5, 0.8, 0.9, 0.95)
 
 # One knob at a time, away from a common setting: what the reader sees, and the settings of `short_run`.
 COMMON = {"lr": 0.1, "momentum": 0.9}
-VARIANTS = (
+VARIANTS: tuple[tuple[str, dict], ...] = (
     ("the common setting: ReLU, 784-32-10, scaled init, rate 0.1, momentum 0.9, batch 50", {}),
     ("8 hidden neurons", {"hiddens": (8,)}),
     ("128 hidden neurons", {"hiddens": (128,)}),

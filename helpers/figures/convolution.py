@@ -84,7 +84,8 @@ def both_conventions(feature_map, kernel, padding=0):
             _grid(ax, outputs[name], left + kernel.shape[1] + 1.1, 0, title="output", size=9.5, title_size=10)
             heading = "Cross-correlation (deep learning)" if index == 0 else "Convolution (mathematics)"
             ax.text(left, -0.95, heading, fontsize=11.5, weight="bold", va="center")
-    same = int(np.sum(np.isclose(*outputs.values())))
+    one, other = outputs.values()
+    same = int(np.sum(np.isclose(one, other)))
     return Picture(
         fig,
         "The kernel as printed with its output map on the left, the kernel turned by 180 degrees with its output map "

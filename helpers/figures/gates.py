@@ -164,10 +164,11 @@ def softness():
         left.set(title="corners in the hidden plane", xlabel="h₁", ylabel="h₂", xlim=(0, 1.02), ylim=(0, 1.02),
                  aspect="equal")  # fmt: skip
         left.legend(loc="upper left")
-        k = np.logspace(-1, np.log10(20), 120)
-        margins = [gates.strip_gap(value) / 2 for value in k]
-        right.loglog(k, margins, color=style.BLUE, label="margin of XOR")
-        right.loglog(k[k < 2.5], k[k < 2.5] ** 3 / 32, color=style.ORANGE, linestyle="--", label="k³ / 32")
+        weights = np.logspace(-1, np.log10(20), 120)
+        margins = [gates.strip_gap(weight) / 2 for weight in weights]
+        small = weights[weights < 2.5]
+        right.loglog(weights, margins, color=style.BLUE, label="margin of XOR")
+        right.loglog(small, small**3 / 32, color=style.ORANGE, linestyle="--", label="k³ / 32")
         right.axhline(0.5, color=style.GREY, linestyle=":", label="hard steps: ½")
         right.set(title="margin over the weight k", xlabel="k")
         right.legend(loc="lower right")
@@ -396,9 +397,9 @@ def draw_hidden_plane(ax, network, gate):
     ax.contour(h1, h2, z, levels=[0], colors=[style.INK], linewidths=1.8)
     ax.plot(*_hidden_curve(network, -1, 3).T, color=style.GREY, linestyle=":", linewidth=1.6)
     h = network.hidden(gates.corners())
-    names = {}
+    names: dict[tuple, list[str]] = {}
     for point, label, corner in zip(h, gates.truth_of(gate), ("00", "01", "10", "11"), strict=True):
-        _mark(ax, *point, label, size=13)
+        _mark(ax, point[0], point[1], label, size=13)
         names.setdefault(tuple(np.round(point, 9)), []).append(corner)
     for (x, y), corners in names.items():
         ax.annotate(", ".join(corners), (x, y), xytext=(11, 9), textcoords="offset points", fontsize=9, zorder=7,
@@ -462,9 +463,8 @@ def _roomy_place(a, b, inside, n):
     a, b, inside = a[::step, ::step].ravel(), b[::step, ::step].ravel(), inside[::step, ::step].ravel()
     if not inside.any():
         return None
-    taken = [gates.corners(2) if n == 2 else np.array([(0, 0.5), (1, 0.5)])]
-    outside = np.column_stack([a, b])[~inside]
-    taken = np.vstack([*taken, outside]) if len(outside) else taken[0]
+    corners = gates.corners(2) if n == 2 else np.array([(0, 0.5), (1, 0.5)])
+    taken = np.vstack([corners, np.column_stack([a, b])[~inside]])
     here = np.column_stack([a, b])[inside]
     # A word is about three times as wide as high.
     away = np.min(np.hypot((here[:, None, 0] - taken[None, :, 0]) / 2.4, here[:, None, 1] - taken[None, :, 1]), axis=1)

@@ -29,6 +29,8 @@ class Scene:
         self._canvas = FigureCanvasAgg(fig)
         self._moving = []
         self._background = None
+        self._backgrounds = {}
+        self._key = None
         self._laid_out = False
         self._lettering = _Lettering()
 
@@ -44,12 +46,16 @@ class Scene:
         self._moving.append(artist)
         return artist
 
-    def still_changed(self):
-        """Have the still parts drawn again at the next picture."""
-        self._background = None
+    def still_changed(self, key=None):
+        """Have the still parts drawn again at the next picture.
 
-    def update(self, **state) -> str:
-        """Move the artists to `state` and return one sentence that describes the picture."""
+        With a `key`, which must say all that they depend on, their drawing is kept and comes back when the key does.
+        """
+        self._key = key
+        self._background = self._backgrounds.get(key)
+
+    def update(self, *args, **state) -> str:
+        """Move the artists to `state` and return one sentence that describes the picture; each scene names its own."""
         raise NotImplementedError
 
     def pointed(self, x, y) -> dict:
@@ -64,6 +70,8 @@ class Scene:
                 self._lay_out()
                 self._canvas.draw()
                 self._background = self._canvas.copy_from_bbox(self.figure.bbox)
+                if self._key is not None:
+                    self._backgrounds[self._key] = self._background
             self._canvas.restore_region(self._background)
             renderer = self._canvas.get_renderer()
             for artist in sorted(self._moving, key=lambda a: a.get_zorder()):
@@ -75,7 +83,8 @@ class Scene:
 
     def still(self, sentence):
         """Return the present picture with `sentence` written below it, as PNG bytes for a reader without a kernel."""
-        self.still_changed()  # the sharper drawing leaves another canvas behind
+        self._background = None  # the sharper drawing leaves another canvas behind
+        self._backgrounds.clear()
         parts = [style.png(self.figure), style.png(_caption(sentence, self.figure.get_figwidth()))]
         above, below = (Image.open(io.BytesIO(part)).convert("RGB") for part in parts)
         both = Image.new("RGB", (above.width, above.height + below.height), style.PAPER)
@@ -172,5 +181,5 @@ def _quick_png(pixels):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits, red green blue alpha
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, level=1)) + chunk(b"IEND", b"")
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.data, level=1)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
