@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-browser check data notebooks mlp cnn bench student submission theory-report lint clean
+.PHONY: help lab test test-oldest test-newest test-browser check data notebooks mlp cnn bench student submission theory-report lint coverage clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lab: $(READY) ## set up if needed and open JupyterLab on the first notebook
 
 test: $(READY) ## set up if needed, run every unit test, then every notebook against its stored outputs
 	$(BIN)/python -m pytest tests notebooks $(NBVAL)
+
+test-oldest: ## the same in .venv-oldest, with the lowest versions that requirements.txt allows
+test-newest: ## the same in .venv-newest, with the newest versions that the registry offers (but torch and its pair)
 
 test-browser: $(READY) ## drive JupyterLab in Chromium: every notebook, every control, screenshots, latency
 	$(BIN)/python -m pytest tests/browser
@@ -54,8 +57,21 @@ submission: $(READY) ## try every file of the hand-in and pack it into artifacts
 theory-report: $(READY) ## print the theory answers into artifacts/theory_report.pdf (needs Chromium, no LaTeX)
 	$(BIN)/python -m helpers.theory_report
 
-lint: $(READY) ## check style and formatting
-	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests notebooks
+lint: $(READY) ## check style, formatting and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests notebooks && $(BIN)/mypy
+
+coverage: $(READY) ## say which lines of helpers/ the unit tests do not run; fails below 95 %
+	$(BIN)/python -m pytest tests --cov --cov-report=term --cov-fail-under=95
+
+test-oldest test-newest: test-%: .venv-%/.ready
+	.venv-$*/bin/python -m pytest tests notebooks $(NBVAL)
+
+.venv-%/.ready: requirements.txt pyproject.toml tests/versions.py
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade pip
+	.venv-$*/bin/python tests/versions.py $* > .venv-$*/requirements.txt
+	.venv-$*/bin/python -m pip install --quiet -r .venv-$*/requirements.txt
+	@touch $@
 
 clean: ## remove the environment and everything built (data/ stays)
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest .venv-newest build *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage* .hypothesis

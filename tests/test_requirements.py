@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import versions
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from helpers import check_environment
 
@@ -23,12 +25,33 @@ def environment():
 
 
 @pytest.mark.parametrize("line", REQUIREMENTS)
-def test_requirement_parses_is_pinned_to_a_minor_version_and_has_a_reason(line):
+def test_requirement_parses_is_bounded_on_both_sides_and_has_a_reason(line):
     specification, mark, reason = line.partition("#")
     requirement = Requirement(specification.strip())
-    (pin,) = requirement.specifier
-    assert pin.operator == "==" and re.fullmatch(r"\d+(\.\d+)?\.\*", pin.version), line
+    bounds = {pin.operator: pin.version for pin in requirement.specifier}
+    if set(bounds) == {"=="}:
+        assert re.fullmatch(r"\d+\.\d+\.\*", bounds["=="]), line  # a minor version
+    else:  # the range that make test-oldest and make test-newest try
+        assert set(bounds) == {">=", "<"} and Version(bounds[">="]) < Version(bounds["<"]), line
     assert mark and len(reason.split()) >= 2, f"{requirement.name} needs its reason behind a #"
+
+
+@pytest.mark.parametrize("line", REQUIREMENTS)
+def test_oldest_is_the_lowest_version_allowed_and_newest_lets_go(line):
+    allowed = Requirement(line.partition("#")[0].strip())
+    (lowest,), (highest,) = versions.lines(versions.oldest, line), versions.lines(versions.newest, line)
+    (pin,) = Requirement(lowest).specifier
+    assert pin.operator == "==" and allowed.specifier.contains(pin.version)
+    number = [int(part) for part in pin.version.removesuffix(".0").split(".")]
+    assert not allowed.specifier.contains(".".join(map(str, [*number[:-1], number[-1] - 1, 99])))  # one less is out
+    bounds = Requirement(highest).specifier
+    assert bounds == (allowed.specifier if allowed.name in ("torch", "torchvision") else SpecifierSet())
+
+
+def test_a_requirement_without_a_lowest_version_is_named():
+    assert versions.lines(versions.oldest, "-e .\n\n# a comment\nnumpy>=2.1,<2.5  # why") == ["-e .", "numpy==2.1"]
+    with pytest.raises(ValueError, match="numpy<3 is neither a minor version"):
+        versions.lines(versions.oldest, "numpy<3")
 
 
 def test_no_requirement_twice_and_torch_in_its_tested_pair():
