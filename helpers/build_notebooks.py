@@ -16,6 +16,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from helpers import files
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 _LIVE_ONLY = "application/vnd.jupyter.widget-view+json"  # refers to a model that is gone when the kernel is
@@ -100,6 +102,9 @@ def main(arguments=None):
             return 1
         except RuntimeError as error:
             print(error, file=sys.stderr)
+            return 1
+        except OSError as error:
+            print(f"{twin.stem}: {files.told(error, NOTEBOOKS)}", file=sys.stderr)
             return 1
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
     return 0

@@ -10,6 +10,7 @@ No pickle is ever loaded. MNIST comes as IDX files or CSV, CIFAR-10 as its autho
 """
 
 import argparse
+import errno
 import gzip
 import hashlib
 import http.client
@@ -20,8 +21,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 TIMEOUT_SECONDS = 15
 BLOCK_BYTES = 1 << 16
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EDQUOT)
 
 
 class DatasetError(ValueError):
@@ -278,7 +278,7 @@ def read_npz(path, specification):
         raise OSError(
             f"{path} cannot be read ({error.strerror or error}); check the file and its permissions."
         ) from error
-    except (ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # np.load raises a different kind of error for each way a file can be broken
         raise DatasetError(
             f"{path} is damaged or not an .npz file of arrays; delete it and run {specification.command}."
         ) from error
@@ -361,7 +361,10 @@ def _fetch(specification, folder):
     except DownloadError:
         raise
     except OSError as error:
-        raise DownloadError(f"nothing can be stored in {folder}: {error.strerror or error}") from error
+        raise DownloadError(
+            f"nothing can be stored in {folder}: {error.strerror or error}; make room, or name another folder in "
+            "WORKBOOK_DATA"
+        ) from error
     return read_npz(target, specification)
 
 
@@ -376,14 +379,16 @@ def download(file, folder):
     if target.is_file() and _md5(target) == file.md5:
         return target
     part = folder / f"{file.name}.part"
-    failures = {}  # reason: hosts
+    failures: dict[str, list] = {}  # reason: hosts
     for url in file.urls:
         try:
             _download_from(url, file, part)
         except (OSError, ValueError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise  # no other mirror would help
             # A URLError wraps what happened; an HTTPError, one of its kind, says itself what did.
-            reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
-            reason = str(reason) or type(error).__name__
+            happened = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
+            reason = str(happened) or type(error).__name__
             failures.setdefault(reason, []).append(urllib.parse.urlsplit(url).hostname)
         else:
             os.replace(part, target)
@@ -451,11 +456,14 @@ def _only_writer(specification, folder):
 def _write_npz(arrays, path):
     """Write a cache file under a temporary name, then rename it: at its own name it is whole or absent."""
     temporary = path.with_name(f"{path.name}.part")
-    with open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 # -------------------------------------------------------------------------------------------------------------- decode
@@ -481,9 +489,9 @@ def _decode_cifar10(paths):
     batches = {}
     with tarfile.open(paths[0], "r:gz") as archive:
         for member in archive:
-            if member.isfile() and member.name.endswith(".bin"):
-                records = np.frombuffer(archive.extractfile(member).read(), dtype=np.uint8).reshape(-1, 3073)
-                batches[Path(member.name).name] = records
+            file = archive.extractfile(member) if member.isfile() and member.name.endswith(".bin") else None
+            if file:
+                batches[Path(member.name).name] = np.frombuffer(file.read(), dtype=np.uint8).reshape(-1, 3073)
     train = np.concatenate([batches[f"data_batch_{number}.bin"] for number in range(1, 6)])
     arrays = {}
     for part, records in (("train", train), ("test", batches["test_batch.bin"])):

@@ -1,7 +1,5 @@
 """Collect what `python -m helpers.train_mlp` trained into artifacts/p1/, and draw p1_report.pdf."""
 
-import json
-import shutil
 import textwrap
 from pathlib import Path
 
@@ -10,12 +8,13 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from helpers import datasets, style
+from helpers import datasets, files, style
 from helpers.core import mlp as p1
 from helpers.core import mlp_studies as studies
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "p1"
 PAGE = (8.27, 11.69)  # A4 in inches
+METADATA = {"Title": "Programming 1: a numpy MLP on MNIST", "CreationDate": None}  # equal content, equal file
 TITLES = {"handout": "As the handout asks", "best": "What numpy can do"}
 
 
@@ -28,20 +27,20 @@ def publish(trained, artifacts=ARTIFACTS):
     trained, artifacts = Path(trained), Path(artifacts)
     history = collect(trained)
     artifacts.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(p1.__file__, artifacts / "p1.py")
-    shutil.copyfile(trained / "best_seed0.npz", artifacts / "p1_model.npz")
-    (artifacts / "p1_history.json").write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
+    draw(history, trained / "best_seed0.npz", artifacts / "p1_report.pdf")
+    files.copy(p1.__file__, artifacts / "p1.py")
+    files.copy(trained / "best_seed0.npz", artifacts / "p1_model.npz")
+    files.write_json(artifacts / "p1_history.json", history)
     if (trained / "p1_ablation.json").exists():
-        shutil.copyfile(trained / "p1_ablation.json", artifacts / "p1_ablation.json")
-    draw(history, artifacts / "p1_model.npz", artifacts / "p1_report.pdf")
+        files.copy(trained / "p1_ablation.json", artifacts / "p1_ablation.json")
     return history
 
 
 def collect(trained):
     """The finished trainings of a folder as {recipe: {"seeds": [history, ...], "test_error_mean": ..., "std": ...}}."""
-    collected = {"model": "p1_model.npz is recipe best, seed 0"}
+    collected: dict = {"model": "p1_model.npz is recipe best, seed 0"}
     for recipe in p1.RECIPES:
-        records = [json.loads(path.read_text(encoding="utf-8")) for path in Path(trained).glob(f"{recipe}_seed*.json")]
+        records = [files.read_json(path) for path in Path(trained).glob(f"{recipe}_seed*.json")]
         records = sorted((r for r in records if "test_error" in r), key=lambda record: record["seed"])
         if not records or records[0]["seed"] != 0:
             raise ValueError(
@@ -104,7 +103,7 @@ def draw(history, model, path):
     error = float((probabilities.argmax(axis=1) != labels).mean())
     if error != stored:
         raise ValueError(f"The model misreads {percent(error)} of the test images, its history says {percent(stored)}.")
-    with style.context(), PdfPages(path, metadata={"Title": "Programming 1: a numpy MLP on MNIST"}) as pdf:
+    with files.whole(path) as part, style.context(), PdfPages(part, metadata=METADATA) as pdf:
         for page in (first_page(history), curves_page(history), mistakes_page(data.test_images, labels, probabilities)):
             pdf.savefig(page)
 

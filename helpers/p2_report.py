@@ -9,7 +9,6 @@ mean and standard deviation the report gives; `--ablation` are trainings with `-
 
 import argparse
 import json
-import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_pdf import PdfPages
 
-from helpers import p2, style
+from helpers import files, p2, style
 from helpers.core import cnn, cnn_studies, training
 from helpers.figures import cnn as figures
 
@@ -42,7 +41,7 @@ def collect(shipped, seeds, ablation, folder=HAND_IN):
     """Copy code, model and histories into `folder`; raises ValueError for a training that is not finished."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in CODE.items():
-        shutil.copyfile(REPOSITORY / "helpers" / source, folder / name)
+        files.copy(REPOSITORY / "helpers" / source, folder / name)
     if shipped is None:
         return
     record = {
@@ -120,14 +119,9 @@ def write_report(data, folder=HAND_IN):
         ablation_page(ablation, shipped, seeds),
     ]
     path = folder / "p2_report.pdf"
-    part = path.with_suffix(".pdf.part")
-    with (
-        style.context(),
-        PdfPages(part, metadata=METADATA) as pdf,
-    ):
+    with files.whole(path) as part, style.context(), PdfPages(part, metadata=METADATA) as pdf:
         for page in pages:
             pdf.savefig(page)
-    part.replace(path)
     return accuracy
 
 
@@ -291,7 +285,8 @@ def main(arguments=None):
         collect(options.shipped, options.seeds, options.ablation, options.folder)
         accuracy = write_report(p2.load_data(options.data), options.folder)
     except (ValueError, OSError) as error:
-        print(f"p2_report: {error}", file=sys.stderr)
+        said = files.told(error, options.folder) if getattr(error, "strerror", None) else error
+        print(f"p2_report: {said}", file=sys.stderr)
         return 1
     print(f"{options.folder / 'p2_report.pdf'}: {accuracy:.2%} of the test images right.")
     return 0

@@ -31,7 +31,7 @@ def read():
     try:
         kept = json.loads(path().read_text(encoding="utf-8"))
         return {str(question): float(earned) for question, earned in kept.items() if math.isfinite(earned)}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

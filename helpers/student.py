@@ -35,7 +35,7 @@ from pathlib import Path
 import nbformat
 from nbconvert.preprocessors import TagRemovePreprocessor
 
-from helpers import answers, build_notebooks
+from helpers import answers, build_notebooks, files
 
 ROOT = Path(__file__).resolve().parents[1]
 CLOSED = (
@@ -48,7 +48,17 @@ CLOSED = (
 )
 FOLDS = ("Full answer", "What you may have seen")
 SUBMISSIONS = ("core.mlp", "core.cnn", "core.training", "p2")  # modules that are handed in as they are
-OPEN_MODULES = ("style", "checks", "progress", "datasets", "assignment", "check_environment", "vision", "submission")
+OPEN_MODULES = (
+    "style",
+    "checks",
+    "progress",
+    "datasets",
+    "assignment",
+    "check_environment",
+    "files",
+    "vision",
+    "submission",
+)
 ROOMS = ("core", "figures", "explore", "answers")
 FILES = ("requirements.txt", "pyproject.toml", "LICENSE", "artifacts/p1/p1_knobs.json")
 _OWN_WORDS = "*In your own words: which five lines of this notebook will you still want to know in a year?*"
@@ -183,7 +193,7 @@ def _names(cell, context):
 
 def uses(notebooks):
     """Return {(room, topic): names} of what the code cells of `notebooks` use of the rooms."""
-    found = {}
+    found: dict[tuple[str, str], set[str]] = {}
     for notebook in notebooks:
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
         aliases = {}
@@ -210,7 +220,7 @@ def _needed(modules):
         found |= todo
         tree = [node for room, topic in todo for node in ast.walk(ast.parse(_source(room, topic)))]
         names = {f"{n.module}.{alias.name}" for n in tree if isinstance(n, ast.ImportFrom) for alias in n.names}
-        names |= {n.module for n in tree if isinstance(n, ast.ImportFrom)}
+        names |= {n.module for n in tree if isinstance(n, ast.ImportFrom) and n.module}
         parts = {tuple(name.split(".")[1:3]) for name in names if name.startswith("helpers.") and name.count(".") >= 2}
         todo = {p for p in parts if p[0] in ROOMS and p[1] != "explorer"} - found
     return found
@@ -321,8 +331,8 @@ def build(folder, nbgrader=False):
     if folder.exists() and any(folder.iterdir()) and not (folder / "helpers" / "sealed.zip").exists():
         raise ValueError(f"{folder} holds something other than a student edition; name an empty or a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".student.") as made:
-        made = Path(made) / "student"
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".student.") as beside:
+        made = Path(beside) / "student"
         notebooks = student_notebooks()
         place = made if nbgrader else made / "notebooks"
         place.mkdir(parents=True)
@@ -347,8 +357,8 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     try:
         folder = build(given.folder, given.nbgrader)
-    except ValueError as error:
-        print(error, file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(files.told(error, given.folder) if isinstance(error, OSError) else error, file=sys.stderr)
         return 1
     print(f"{folder}: {len(list(folder.rglob('*.ipynb')))} notebooks")
     return 0

@@ -31,6 +31,7 @@ from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
 from helpers import datasets
+from helpers.files import told
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBMISSION = ROOT / "artifacts" / "submission"
@@ -316,7 +317,9 @@ def unpack(path, folder):
             if odd:
                 raise ValueError(f"{path} holds {odd[0]}; a hand-in has plain files and no folders.")
             archive.extractall(folder)
-    except (OSError, zipfile.BadZipFile) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile raises a different kind of error for each way an archive can be broken
         raise ValueError(f"{path} is no zip that can be read ({error}).") from None
 
 
@@ -357,8 +360,8 @@ def main(arguments=None):
                 raise ValueError("\n".join(trouble))
             return 0
         path = build(given.p1, given.p2, given.folder)
-    except ValueError as error:
-        print(error, file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(told(error, given.folder) if isinstance(error, OSError) else error, file=sys.stderr)
         return 1
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -19,8 +19,9 @@ from pathlib import Path
 import jupyter_server_mathjax
 import nbformat
 from nbconvert import HTMLExporter
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error, PdfMargins, sync_playwright
 
+from helpers import files
 from helpers.build_notebooks import NOTEBOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +57,7 @@ def selected(notebook):
             lines, fenced = [], False
             for line in _FOLD.sub("", _NAVIGATION.sub("", cell.source)).splitlines():
                 fenced ^= line.startswith("```")
-                heading = 0 if fenced else len(re.match(r"#*", line).group()) * (" " in line)
+                heading = 0 if fenced else (len(line) - len(line.lstrip("#"))) * (" " in line)
                 if heading and (not out or heading <= out):
                     out = heading if line.startswith(LEFT_OUT) else 0
                 if not out:
@@ -100,7 +101,7 @@ def chromium():
 
 def print_pdf(html, path):
     """Print a page of HTML into a PDF once its formulas are set; raises ValueError where that cannot be done."""
-    with tempfile.TemporaryDirectory() as folder:
+    with files.whole(path) as part, tempfile.TemporaryDirectory() as folder:
         page_file = Path(folder) / "report.html"
         page_file.write_text(html, encoding="utf-8")
         try:
@@ -122,8 +123,7 @@ def print_pdf(html, path):
                 number = (
                     '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
                 )
-                part = path.with_name(f"{path.name}.part")
-                margin = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
+                margin: PdfMargins = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
                 page.pdf(
                     path=part, format="A4", print_background=True, margin=margin, outline=True, tagged=True,
                     display_header_footer=True, header_template="<i></i>", footer_template=number,
@@ -134,7 +134,6 @@ def print_pdf(html, path):
                 f"Chromium cannot print the report ({str(error).splitlines()[0]}); install it, for example with "
                 "`playwright install chromium`, or name one in the variable CHROMIUM"
             ) from None
-    os.replace(part, path)
 
 
 def make(path=OUTPUT, name=""):
@@ -156,8 +155,8 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     try:
         path = make(given.output, given.name)
-    except ValueError as error:
-        print(error, file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(files.told(error, given.output) if isinstance(error, OSError) else error, file=sys.stderr)
         return 1
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from helpers import datasets
 from helpers.core import mlp as p1
+from helpers.files import read_json, told, write_json
 
 KNOBS = {  # what each knob of the best recipe does, when turned alone
     "as it is": {},
@@ -97,22 +98,32 @@ class Training:
         p1.save_npz(path, arrays | {name: np.array(json.dumps(value)) for name, value in texts.items()})
 
     def load_checkpoint(self, path):
-        """Go back to the state that save_checkpoint wrote; raises ValueError for a checkpoint of another training."""
-        with np.load(path, allow_pickle=False) as file:
-            history = json.loads(str(file["history"]))
-            mine, theirs = ([h[key] for key in ("recipe", "seed", "epochs")] for h in (self.history, history))
-            if mine != theirs:
-                raise ValueError(
-                    f"{path} belongs to a training of recipe, seed, epochs = {theirs}, not {mine}; "
-                    "ask for the same ones, or start anew with --no-resume."
-                )
-            self.history = history
-            self.rng.bit_generator.state = json.loads(str(file["random_state"]))
-            self.hardness = file["hardness"] if "hardness" in file.files else None
-            for i, parameter in enumerate(self.mlp.W + self.mlp.b):
-                parameter[...] = file[f"parameter{i}"]
-            for i, velocity in enumerate(self.mlp.velocity):
-                velocity[...] = file[f"velocity{i}"]
+        """Go back to the state that save_checkpoint wrote.
+
+        Raises ValueError, in one sentence, for a checkpoint that is damaged or belongs to another training.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                whole = file.zip.testzip() is None
+                stored = {name: file[name] for name in file.files}
+            history, state = (json.loads(str(stored[name])) for name in ("history", "random_state"))
+        except Exception:  # np.load raises a different kind of error for each way a file can be broken
+            whole = False
+        if not whole:
+            raise ValueError(f"{path} is damaged; start anew with --no-resume.")
+        mine, theirs = ([h[key] for key in ("recipe", "seed", "epochs")] for h in (self.history, history))
+        parameters = self.mlp.W + self.mlp.b
+        if mine != theirs or any(stored[f"parameter{i}"].shape != p.shape for i, p in enumerate(parameters)):
+            also = "; its network has other sizes" if mine == theirs else ""
+            raise ValueError(
+                f"{path} belongs to a training of recipe, seed, epochs = {theirs}, not {mine}{also}; "
+                "ask for the same ones, or start anew with --no-resume."
+            )
+        self.history = history
+        self.rng.bit_generator.state = state
+        self.hardness = stored.get("hardness")
+        for i, (parameter, velocity) in enumerate(zip(parameters, self.mlp.velocity, strict=True)):
+            parameter[...], velocity[...] = stored[f"parameter{i}"], stored[f"velocity{i}"]
 
 
 def train(recipe, seed, dset, output, epochs=None, resume=True, data_name="MNIST", progress=True):
@@ -127,8 +138,9 @@ def train(recipe, seed, dset, output, epochs=None, resume=True, data_name="MNIST
     model, record, checkpoint = (output / f"{name}{end}" for end in (".npz", ".json", ".checkpoint.npz"))
     training = Training(recipe, seed, epochs)
     if resume and model.exists() and record.exists():
-        history = json.loads(record.read_text(encoding="utf-8"))
+        history = read_json(record)
         if history["epochs"] == training.history["epochs"] and "test_error" in history:
+            checkpoint.unlink(missing_ok=True)  # it was stopped in its very last step
             return history
     if resume and checkpoint.exists():
         training.load_checkpoint(checkpoint)
@@ -160,7 +172,7 @@ def turn_knobs(dset, output, epochs=12, seed=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {"epochs": epochs, "seed": seed, "data": len(dset[0][0]), "command": command(), "machine": machine()}
     if path.exists():
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         if [stored[key] for key in ("epochs", "seed", "data")] == [epochs, seed, len(dset[0][0])]:
             record = stored
     errors = record.setdefault("validation_errors", {})
@@ -202,13 +214,6 @@ def machine():
     }
 
 
-def write_json(path, content):
-    """Write `content` as JSON by way of a temporary file that takes the name only when complete."""
-    temporary = Path(f"{path}.part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def samples(dataset, limit=None):
     """The data set as [(x, y) train, (x, y) validation, (x, y) test], x (n, 784) float32 in [0, 1], y one-hot."""
     parts = []
@@ -233,17 +238,28 @@ def main(arguments=None):
         "--report", action="store_true", help="train nothing; fill artifacts/p1/ from the output folder"
     )
     options = parser.parse_args(arguments)
+    try:
+        run(options)
+    except ValueError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(told(error, options.output))
+
+
+def run(options):
+    """Do what the command line asks for."""
     if options.report:
         from helpers import p1_report
 
-        return p1_report.publish(Path(options.output))
+        p1_report.publish(Path(options.output))
+        return
     recipes = list(p1.RECIPES) if options.recipe == "all" else [options.recipe]
     dataset = datasets.mnist(options.data)
     dset = samples(dataset, options.limit)
     if options.knobs:
         for name, error in turn_knobs(dset, options.output, options.epochs or 12, options.seeds[0]).items():
             print(f"{name:34}" + ("diverged" if error is None else f"validation error {error:.2%}"))
-        return None
+        return
     for recipe in recipes:
         for seed in options.seeds:
             try:

@@ -399,9 +399,13 @@ class MLP:
 def save_npz(path, arrays):
     """Write named arrays to `path` as .npz, by way of a temporary file that takes the name only when complete."""
     temporary = f"{path}.part"
-    with open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
 
 
 def read_model(path):
@@ -674,9 +678,12 @@ def load_mnist(folder=None):
         npz = os.path.join(place, "mnist.npz")
         tables = [os.path.join(place, f"mnist_{part}.csv") for part in ("train", "test")]
         if os.path.exists(npz):
-            with np.load(npz, allow_pickle=False) as file:
-                images, labels = file["train_images"], file["train_labels"]
-                test_images, test_labels = file["test_images"], file["test_labels"]
+            try:
+                with np.load(npz, allow_pickle=False) as file:
+                    images, labels = file["train_images"], file["train_labels"]
+                    test_images, test_labels = file["test_images"], file["test_labels"]
+            except Exception as reason:
+                raise ValueError(f"{npz} cannot be read as MNIST ({reason}); get it anew.") from None
             break
         if all(os.path.exists(table) for table in tables):
             (images, labels), (test_images, test_labels) = map(read_csv, tables)
