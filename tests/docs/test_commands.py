@@ -1,0 +1,121 @@
+"""Every command of README.md and CONTRIBUTING.md as it stands, in a clone of the project: make test-docs."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import documented
+import pytest
+
+ROOT = documented.ROOT
+COMPLETE = 600  # seconds
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone of what is committed; its .venv leads to the environment that runs this test, and counts as made."""
+    place = tmp_path_factory.mktemp("a place") / "workbook"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(place)], check=True)
+    (place / ".venv").symlink_to(sys.prefix)
+    ready = Path(sys.prefix) / ".ready"
+    for name in ("requirements.txt", "pyproject.toml"):
+        os.utime(place / name, (ready.stat().st_mtime - 1,) * 2)
+    hand_in = place / "FOLDER" / "ada"
+    hand_in.mkdir(parents=True)
+    shutil.copy(ROOT / "notebooks" / "01_gelu_gradient_descent.ipynb", hand_in)
+    return place
+
+
+@pytest.fixture(scope="module")
+def surroundings(tmp_path_factory):
+    """The variables of a reader's shell with the environment activated, and settings of Jupyter that are not theirs."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "config").mkdir()
+    (home / "config" / "jupyter_server_config.json").write_text('{"ServerApp": {"allow_root": true}}')
+    data = os.environ.get("WORKBOOK_DATA") or str(ROOT / "data")
+    return os.environ | {
+        "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}", "WORKBOOK_DATA": data, "BROWSER": "true",
+        "WORKBOOK_PROGRESS": "", "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"), "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+
+
+def run(command, place, surroundings, seconds=COMPLETE):
+    done = subprocess.run(
+        ["bash", "-euc", command], cwd=place, env=surroundings, capture_output=True, text=True, timeout=seconds
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", documented.TO_THE_END)
+def test_a_command_that_comes_to_its_end(clone, surroundings, command):
+    said = run(command, clone, surroundings)
+    assert re.search(documented.TO_THE_END[command], said, flags=re.M), said
+    changed = run("git status --porcelain --untracked-files=no", clone, surroundings)
+    foreign = [line for line in changed.splitlines() if not re.search(r"notebooks/0\d_\w+\.ipynb$|\.png$", line)]
+    assert foreign == [], "it changed files that it should have left or written as they were"
+
+
+def stop(process):
+    """Press Ctrl-C in the terminal of a command, and wait for its end."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+
+
+@pytest.mark.parametrize("command", documented.UNTIL)
+def test_a_long_training_starts_saves_and_can_be_stopped(clone, surroundings, command):
+    with open(clone / "log", "w+") as log:
+        process = subprocess.Popen(command.split(), cwd=clone, env=surroundings, stdout=log, stderr=log,
+                                   start_new_session=True)  # fmt: skip
+        try:
+            deadline = time.monotonic() + COMPLETE
+            while not list(clone.glob(documented.UNTIL[command])):
+                assert process.poll() is None and time.monotonic() < deadline, (clone / "log").read_text()
+                time.sleep(0.2)
+        finally:
+            stop(process)
+    assert process.returncode != 0 and "Traceback" not in (clone / "log").read_text()
+
+
+@pytest.mark.parametrize("command", documented.LABS)
+def test_jupyterlab_serves_the_first_notebook(clone, surroundings, command):
+    with open(clone / "log", "w+") as log:
+        process = subprocess.Popen(command.split(), cwd=clone, env=surroundings, stdout=log, stderr=log,
+                                   start_new_session=True)  # fmt: skip
+        try:
+            deadline, found = time.monotonic() + 120, None
+            while not found:
+                assert process.poll() is None and time.monotonic() < deadline, (clone / "log").read_text()
+                time.sleep(0.2)
+                found = re.search(r"(http://(?:127\.0\.0\.1|localhost):\d+)/lab/tree/(\S+?)\?token=(\w+)",
+                                  (clone / "log").read_text())  # fmt: skip
+            address, notebook, token = found.groups()
+            assert notebook.endswith("00_start_here.ipynb")
+            with urllib.request.urlopen(f"{address}/api/contents/{notebook}?token={token}", timeout=60) as answer:
+                assert b"Start here" in answer.read()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
+def test_an_environment_made_by_hand(clone, surroundings, tmp_path):
+    place = tmp_path / "by hand"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(place)], check=True)
+    for command in documented.BY_HAND:
+        run(command, place, surroundings)
+    assert "the folder beside the notebooks" in run(
+        ".venv/bin/python -m helpers.check_environment", place, surroundings
+    )
