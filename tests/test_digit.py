@@ -1,5 +1,6 @@
 """The drawing pad: drawings become images of MNIST's kind, and the network's answer is what is shown."""
 
+import itertools
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.core import digit
+from helpers.core import mlp as p1
 from helpers.core import mlp_studies as studies
 from helpers.explore import mlp as explore
 
@@ -56,6 +58,30 @@ def test_a_line_has_the_ink_of_a_pen_drawn_along_it():
     assert np.allclose(image, image[:, ::-1]) and np.allclose(image, image[::-1])
 
 
+def test_ink_is_as_far_from_the_pen_as_said():
+    """Every pixel against points laid closely along the strokes."""
+    strokes = digit.parse_strokes("10,20 40,25 30,70; 60,60; 5,5 5,40")
+    placed = [stroke * 0.25 + 1.3 for stroke in strokes]
+    image = digit._inked(placed)
+    for row, column in itertools.product(range(0, 28, 3), range(0, 28, 3)):
+        near = min(
+            np.hypot(*(a + t * (b - a) - (column, row)))
+            for stroke in placed for a, b in zip(stroke, [*stroke[1:], stroke[-1]], strict=True)
+            for t in np.linspace(0, 1, 201)
+        )  # fmt: skip
+        assert image[row, column] == pytest.approx(np.clip(digit.PEN + 0.5 - near, 0, 1), abs=1e-3)
+
+
+@pytest.mark.parametrize("activation", [p1.ReLU, p1.Sigmoid, p1.Tanh])
+def test_the_answer_to_one_image_is_that_of_the_network(activation):
+    hiddens = (30, 20)
+    network = p1.MLP(784, 10, hiddens, [activation() for _ in hiddens], p1.random_normal_weight_init,
+                     p1.zeros_bias_init, p1.SoftmaxCrossEntropy(), lr=0.0, dtype=np.float64)  # fmt: skip
+    for image in (digit.as_mnist(digit.parse_strokes("10,20 40,25 30,70")), np.zeros((28, 28)), np.ones((28, 28))):
+        expected = studies.probabilities(network, image.reshape(1, -1))[0]
+        np.testing.assert_allclose(digit.answer(network, image), expected, atol=1e-12)
+
+
 def test_nothing_drawn_is_said():
     explorer = explore.draw("your own", network=studies.build((4,))[0])
     assert explorer.sentence.startswith("Nothing is drawn yet.")
@@ -74,6 +100,8 @@ def test_the_sentence_says_the_two_likeliest_digits():
         assert said == [(str(k), f"{100 * chances[k]:.1f}") for k in (first, second)]
         assert ("hesitates" in explorer.sentence) == (chances[first] < 0.7)
         assert [bar.get_width() for bar in explorer.scene.bars] == pytest.approx(100 * chances)
+        shown = [text.get_text() for text in explorer.scene.percents]
+        assert shown == [f"{chance:.0%}".replace("%", " %") for chance in chances]
 
 
 def test_drawing_over_an_example_makes_it_your_own_and_the_code_keeps_it():

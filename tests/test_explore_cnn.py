@@ -1,9 +1,14 @@
 """The explorers and pictures of Programming 2, on a small untrained network."""
 
+import base64
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
-from explorers import sweep
+from explorers import pixels, sweep
 from PIL import Image
 
 from helpers.core import cnn, cnn_studies, training
@@ -45,11 +50,130 @@ def test_answers_at_every_stop(network, few_images, tmp_path):
         probabilities = network(tensor).softmax(1)[0]
         best = int(probabilities.argmax())
         assert f"says {cnn.CLASSES[best]}" in sentence and ("right" in sentence) == (best == index)
-    Image.new("RGB", (90, 60), "navy").save(tmp_path / "own.png")
+    (tmp_path / "own.png").write_bytes(png(90, 60))
     explorer.set(file=str(tmp_path / "own.png"))
     assert "90×60" in explorer.sentence and "resized" in explorer.sentence
     with pytest.raises(ValueError, match="There is no image"):
         explorer.set(file="none.png")
+
+
+def png(width, height):
+    file = io.BytesIO()
+    pattern = np.add.outer(np.arange(height), 2 * np.arange(width))[..., None] * (1, 2, 3) % 256
+    Image.fromarray(pattern.astype(np.uint8)).save(file, format="png")
+    return file.getvalue()
+
+
+def upload(explorer, name, content):
+    """Do what the page does with a file that the reader has chosen, and return the answer."""
+    shown = {"name": name, "data": base64.b64encode(content).decode()}
+    explorer._page._handle_custom_msg({"view": "a", "values": {"file": shown}}, [])
+    return explorer._page.frame
+
+
+def test_an_uploaded_picture_is_read_and_the_code_holds_it(network, tmp_path):
+    explorer = explore.answers(image=2, network=network)
+    frame = upload(explorer, "C:\\pictures\\my cat, asleep.png", png(90, 60))
+    said = (
+        "pictures my cat asleep.png, 90×60 pixels, was cut to its middle square and resized to 32×32. The network says "
+    )
+    assert said in frame["sentence"] and not frame["problem"]
+    assert frame["values"]["file"]["name"].endswith("my cat asleep.png")
+    (tmp_path / "own.png").write_bytes(png(90, 60))
+    from_disk = explore.answers(image=2, file=str(tmp_path / "own.png"), network=network)
+    assert np.array_equal(pixels(from_disk), pixels(explorer))  # PNG has lost nothing
+    again = eval(explorer.as_code[:-1] + ", network=network)", {"explore": explore, "network": network})
+    assert again.state == explorer.state and again.sentence == explorer.sentence
+    assert np.array_equal(pixels(again), pixels(explorer))
+    explorer.set(image=3)  # another test image takes its place
+    assert explorer.state == {"image": 3, "file": ""} and explorer.sentence.startswith("Test image 3")
+    again.set(image=3)
+    again.reset()
+    assert again.state["file"] and again.sentence.startswith(again.state["file"].partition(".")[0])
+
+
+def huge():
+    """The head of a PNG of 51 million pixels that nobody would want to unpack."""
+    head = struct.pack(">IIBBBBB", 10_200, 5_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(head)) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    return b"\x89PNG\r\n\x1a\n" + chunk + png(2, 2)[33:]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"no picture at all", "notes.png is not an image that can be read; give a PNG or JPEG file."),
+        (b"", "notes.png is not an image that can be read; give a PNG or JPEG file."),
+        (png(90, 60)[:90], "notes.png is not an image that can be read; give a PNG or JPEG file."),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "notes.png is not an image that can be read; give a PNG or JPEG file."),
+        (huge(), "notes.png has more than 50,000,000 pixels; shrink it first, for it could fill the memory."),
+    ],
+)
+def test_a_file_that_is_no_picture_is_answered_in_one_sentence(network, monkeypatch, content, complaint):
+    explorer = explore.answers(image=2, network=network)
+    monkeypatch.setattr(type(explorer), "raise_errors", False)
+    before = explorer.picture
+    frame = upload(explorer, "notes.png", content)
+    assert frame["problem"] == complaint and frame["answers"] == "a"
+    assert explorer.picture == before and explorer.state == {"image": 2, "file": ""}
+    frame = upload(explorer, "own.png", png(32, 32))
+    assert "own.png, 32×32 pixels, was kept as it is." in frame["sentence"] and not frame["problem"]
+
+
+def test_a_line_of_code_that_was_cut_off_is_named(network):
+    whole = cnn_studies.pack_image("own.png", png(40, 40))
+    for broken in (whole[:-3], whole.replace(",iVBOR", ",iVBOR*")):
+        with pytest.raises(ValueError, match="is not whole; copy the line again"):
+            explore.answers(file=broken, network=network)
+
+
+def test_the_diamond_of_the_truth_never_stands_on_a_bar_or_a_number(network):
+    scene = explore.answers(network=network).scene
+    renderer = scene.figure.canvas.get_renderer()
+    for bar, percent in zip(scene.bars, scene.percents, strict=True):
+        bar.set_width(100)
+        percent.set_text("100 %")
+    for truth in range(6):
+        scene.update(image=truth, file="")
+        for bar, percent in zip(scene.bars, scene.percents, strict=True):
+            bar.set_width(100)
+            percent.set_text("100 %")
+        diamond = scene.truth.get_window_extent(renderer)
+        assert scene.truth.get_ydata() == [truth] and diamond.width > 5
+        assert all(bar.get_window_extent(renderer).x1 < diamond.x0 for bar in scene.bars)
+        assert all(diamond.x1 < percent.get_window_extent(renderer).x0 for percent in scene.percents)
+
+
+def test_what_is_kept_of_a_stage_equals_a_fresh_drawing(network, monkeypatch):
+    explorer = explore.feature_maps(network=network)
+    canvas, drawn = explorer.scene._canvas, []
+    monkeypatch.setattr(canvas, "draw", lambda: drawn.append(1) or type(canvas).draw(canvas))
+    visits = "group 3", "group 1", "group 3", "whitening", "group 3", "group 1"
+    for image, stage in enumerate(visits):
+        explorer.set(image=image, stage=stage, channel=3)
+        fresh = explore.feature_maps(image, stage, 3, network)
+        assert np.array_equal(pixels(explorer), pixels(fresh)), (image, stage)
+    assert len(drawn) == 2  # group 1 had been drawn already
+    explorer.scene.still(explorer.sentence)
+    explorer.set(stage="group 3")
+    assert np.array_equal(pixels(explorer), pixels(explore.feature_maps(5, "group 3", 3, network)))
+
+
+def test_bars_show_the_largest_value_of_each_channel(network, few_images):
+    explorer = explore.feature_maps(image=2, stage="group 2", channel=5, network=network)
+    maps = cnn_studies.feature_maps(network, torch.from_numpy(few_images[2].transpose(2, 0, 1).copy()))["group 2"]
+    largest = np.array([values.max() for values in maps]).clip(min=0)
+    np.testing.assert_allclose(explorer.scene.values.get_data().values, 100 * largest / largest.max(), rtol=1e-6)
+    assert explorer.scene.top.get_data()[0] == [5]
+    assert explorer.scene.top.get_data()[1] == pytest.approx([100 * largest[4] / largest.max()])
+
+
+def test_one_thread_gives_the_threads_back(network):
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), cnn_studies.one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(

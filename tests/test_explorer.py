@@ -13,7 +13,7 @@ from PIL import Image
 
 from helpers import style
 from helpers.explore import descent as explore
-from helpers.explore.explorer import Explorer, choice, pick, slider, switch, text, whole
+from helpers.explore.explorer import Explorer, choice, pick, slider, switch, text, upload, whole
 from helpers.figures.scene import Scene
 
 
@@ -121,6 +121,19 @@ def test_controls_hold_what_fits_and_the_page_can_send_it_back(control, given, h
 def test_controls_say_what_they_cannot_hold(control, given, complaint):
     with pytest.raises(ValueError, match=f"^{re.escape(complaint)}$"):
         control.value = given
+
+
+def test_an_upload_is_turned_into_text_and_reset_brings_back_what_was_there():
+    control = upload("u", "first.txt, 1", lambda name, content: f"{name}, {len(content)}", "text/plain")
+    controls = {"x": slider("x", 1.0, 0.0, 10.0, 0.5), "n": whole("n", 2, 0, 5), "word": control}
+    explorer = Explorer(Dot(), controls, call="dot")
+    frame = ask(explorer, word={"name": "b.txt", "data": base64.b64encode(b"four").decode()})
+    assert explorer.state["word"] == "b.txt, 4" and frame["values"]["word"] == {"name": "b.txt"}
+    assert frame["code"] == "dot(x=1.0, n=2, word='b.txt, 4')"
+    page = explorer._page.form["controls"]["word"]
+    assert page["formats"] == "text/plain" and page["kind"] == "file"
+    assert ask(explorer, word=page["initial"])["code"] == "dot(x=1.0, n=2, word='first.txt, 1')"
+    assert control.stops() == []
 
 
 def test_a_slider_lists_its_stops_and_moves_into_a_new_range():

@@ -186,8 +186,33 @@ const kinds = {
       strokes = written.map((stroke) => stroke.trim().split(/\s+/).map((point) => point.split(",").map(Number)));
       draw();
     };
-    const title = make("span", {}, facts.label, make("small", { "aria-hidden": "true" }, hint));
-    return { parts: [title, sheet, make("div", { class: "buttons" }, ...buttons)], show };
+    const spell = make("small", { "aria-hidden": "true" }, hint); // the sheet's label has it for screen readers
+    const beside = make("div", {}, spell, make("div", { class: "buttons" }, ...buttons));
+    return { parts: [make("span", {}, facts.label), sheet, beside], show };
+  },
+  file(facts, id, choose, complain) {
+    const most = 7; // megabytes: Jupyter's server takes messages of up to 10, and as text a file is a third larger
+    const button = make("button", { type: "button", id, "aria-label": `${facts.label}: choose a file` }, "Choose a file");
+    const chosen = make("output", { for: id });
+    let input; // kept, lest it be cleared away before the reader has chosen
+    function read([file]) {
+      if (!file) return;
+      if (file.size > 1e6 * most) {
+        const size = (file.size / 1e6).toFixed(1);
+        return complain(`${file.name} has ${size} MB; choose a file of at most ${most} MB, or shrink it first.`);
+      }
+      const reader = new FileReader();
+      reader.onload = () => choose({ name: file.name, data: reader.result.slice(reader.result.indexOf(",") + 1) });
+      reader.onerror = () => complain(`${file.name} could not be read; choose another file.`);
+      reader.readAsDataURL(file);
+    }
+    button.addEventListener("click", () => {
+      input = make("input", { type: "file", accept: facts.formats });
+      input.addEventListener("change", () => read(input.files));
+      input.click();
+    });
+    const show = ({ name }) => (chosen.textContent = name);
+    return { parts: [make("label", { for: id }, facts.label), button, chosen], show };
   },
 };
 
@@ -223,7 +248,8 @@ function render({ model, el }) {
   const rows = form.rows.map((names) =>
     make("div", { class: "row" }, ...names.map((name) => {
       const facts = form.controls[name];
-      fields[name] = kinds[facts.kind](facts, `explorer-${view}-${name}`, (value) => { stop(); choose(name, value); });
+      const chosen = (value) => { stop(); choose(name, value); };
+      fields[name] = kinds[facts.kind](facts, `explorer-${view}-${name}`, chosen, (problem) => say("", problem));
       return make("div", { class: `field ${facts.kind}`, "data-name": name }, ...fields[name].parts);
     })),
   );
@@ -312,13 +338,17 @@ function render({ model, el }) {
     image.addEventListener("pointermove", (event) => image.hasPointerCapture(event.pointerId) && point(event));
   }
 
+  function say(words, problem) {
+    sentence.setAttribute("role", problem ? "alert" : "status");
+    sentence.textContent = problem ? `Not drawn. ${problem}` : words;
+  }
+
   function update() {
     const frame = model.get("frame");
     image.onload = () => waiting || root.removeAttribute("aria-busy");
     image.src = model.get("picture"); // a data URL is there sooner than a blob, which another process hands out
     image.alt = frame.sentence;
-    sentence.setAttribute("role", frame.problem ? "alert" : "status");
-    sentence.textContent = frame.problem ? `Not drawn. ${frame.problem}` : frame.sentence;
+    say(frame.sentence, frame.problem);
     code.textContent = frame.code;
     if (frame.answers === view) waiting = false;
     if (!waiting && (pointer || Object.keys(touched).length)) ask();

@@ -7,6 +7,7 @@ with one message that holds picture, sentence and state, so that they always agr
 import base64
 import math
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import traitlets
@@ -53,7 +54,7 @@ class Control(traitlets.HasTraits):
 class _Slider(Control):
     kind = "slider"
     min, max, step = traitlets.Any(), traitlets.Any(), traitlets.Any()
-    number = float
+    number: Any = float
 
     def accept(self, value):
         if isinstance(value, str) or not math.isfinite(value):
@@ -134,6 +135,24 @@ class _Text(Control):
         return super().facts() | {"rows": self.rows}
 
 
+class _File(_Text):
+    kind = "file"
+
+    def __init__(self, label, value, read, formats):
+        self.read, self.formats = read, formats
+        super().__init__(label, value, rows=0)
+        self.first = self.value
+
+    def facts(self):
+        return super().facts() | {"formats": self.formats}
+
+    def shown(self):
+        return {"name": self.value.partition(",")[0]}  # what was uploaded is long; the page has seen it
+
+    def take(self, shown):
+        self.value = self.read(shown["name"], base64.b64decode(shown["data"])) if "data" in shown else self.first
+
+
 class _Pad(_Text):
     kind = "pad"
 
@@ -174,6 +193,15 @@ def switch(label, value=False):
 def text(label, value, rows=1):
     """Return a field for typed text; its value arrives when the reader leaves it or, in one row, presses Enter."""
     return _Text(label, value, rows)
+
+
+def upload(label, value, read, formats):
+    """Return a button to choose a file of one's own; `read(name, content)` turns it into the text that is the value.
+
+    That text begins with the file's name and a comma, which is what the page shows of it, and `read` raises ValueError
+    for a file that it cannot use. `formats` are the media types that the page offers, separated by commas.
+    """
+    return _File(label, value, read, formats)
 
 
 def pad(label, value=""):
@@ -306,7 +334,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         # Three renderings of one thing: a live widget, a picture for readers without a kernel, a sentence for tests.
-        data, metadata = self._page._repr_mimebundle_()
+        data, metadata = self._page._repr_mimebundle_() or ({}, {})
         data["image/png"] = base64.b64encode(self.scene.still(self.sentence)).decode()
         data["text/plain"] = self.sentence
         return data, metadata | {"image/png": {"alt": self.sentence, "width": min(style.SHOWN, self.scene.size[0])}}

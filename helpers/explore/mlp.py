@@ -76,4 +76,4 @@ def draw(example="3", strokes=None, network=None):
 
     controls["example"].observe(example_chosen, "value")
     controls["strokes"].observe(strokes_drawn, "value")
-    return Explorer(DigitScene(network or _network()), controls, call="explore.draw", rows=[["example", "strokes"]])
+    return Explorer(DigitScene(network or _network()), controls, call="explore.draw", rows=[["example"], ["strokes"]])

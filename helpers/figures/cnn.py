@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from helpers import style
-from helpers.core import cnn, cnn_studies, training
+from helpers.core import cnn_studies, training
 from helpers.figures.scene import Scene
 
 
@@ -17,6 +17,10 @@ def _bare(ax):
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
     ax.spines[:].set_visible(False)
+
+
+def _source(fig, name):
+    fig.suptitle(name, fontsize=10, color=style.GREY, x=0.008, ha="left")
 
 
 def gallery(images, labels, class_names, name, columns=6):
@@ -207,28 +211,34 @@ class FeatureScene(Scene):
     """One test image, and one channel after one stage of the network, over all channels of that stage."""
 
     def __init__(self, network, images, labels, class_names, name):
-        fig, (left, middle, right) = style.figure(height=3.6, ncols=3, width_ratios=(1, 1, 1.3))
+        fig, (left, middle, right) = style.figure(height=3.1, ncols=3, width_ratios=(1, 1, 1.35))
         super().__init__(fig)
         self.network, self.images, self.labels, self.class_names = network, images, labels, class_names
         self.latest = None, None
         with style.context():
             self.image = self.moving(left.imshow(np.zeros((32, 32, 3), np.uint8)))
             self.map = self.moving(middle.imshow(np.zeros((31, 31)), cmap="viridis", extent=(0, 32, 32, 0)))
-            self.bars = right
-            left.set_title(name)
+            self.channels = right
             for ax in (left, middle):
                 _bare(ax)
-            middle.set_title("the channel")
-            right.set(title="largest value of each channel", xlabel="channel", xlim=(0, 400), ylim=(0, 10))
-            self.values = self.moving(right.plot([], [], color=style.INK, linewidth=1)[0])
-            self.here = self.moving(right.plot([], [], "o", color=style.ORANGE, markeredgecolor=style.INK)[0])
+            left.set(title="the picture", xlabel="32 × 32 pixels")
+            middle.set(title="the channel", xlabel="dark: nothing, yellow: most")
+            _source(fig, name)
+            right.set_box_aspect(1 / 1.35)  # as high as the pictures
+            right.set(title="largest value of each channel", xlabel="channel", ylabel="% of the strongest",
+                      xlim=(0.5, 400.5), ylim=(0, 108), yticks=range(0, 101, 25))  # fmt: skip
+            right.grid(axis="x", visible=False)
+            self.values = self.moving(right.stairs([0], [0.5, 1.5], fill=True, color=style.GREY))
+            self.here = self.moving(right.plot([], [], "-", color=style.ORANGE, linewidth=3, solid_capstyle="butt")[0])
+            self.top = self.moving(right.plot([], [], "o", color=style.ORANGE, markeredgecolor=style.INK)[0])
             self._lay_out()  # before the first state: its tick labels must not decide where the axes stand
 
     def maps(self, index):
         """The feature maps of the test image `index`; the latest are kept, as the reader looks at many channels."""
         if self.latest[0] != index:
             image = torch.from_numpy(self.images[index].transpose(2, 0, 1).copy())
-            self.latest = index, cnn_studies.feature_maps(self.network, image)
+            with cnn_studies.one_thread():
+                self.latest = index, cnn_studies.feature_maps(self.network, image)
         return self.latest[1]
 
     def update(self, image, stage, channel):
@@ -239,12 +249,14 @@ class FeatureScene(Scene):
         self.image.set_data(self.images[image])
         self.map.set_data(shown)
         self.map.set_clim(0, max(shown.max(), 1e-6))
-        count, top = len(values), 1.08 * largest.max()
-        if self.bars.get_xlim() != (0, count + 1) or self.bars.get_ylim() != (0, top):
-            self.bars.set(xlim=(0, count + 1), ylim=(0, top))
-            self.still_changed()
-        self.values.set_data(np.arange(1, count + 1), largest)
-        self.here.set_data([channel], [largest[channel - 1]])
+        count = len(values)
+        percent = 100 * largest.clip(min=0) / max(largest.max(), 1e-6)
+        if self.channels.get_xlim() != (0.5, count + 0.5):
+            self.channels.set_xlim(0.5, count + 0.5)
+            self.still_changed(count)
+        self.values.set_data(percent, np.arange(0.5, count + 1))
+        self.here.set_data([channel, channel], [0, percent[channel - 1]])
+        self.top.set_data([channel], [percent[channel - 1]])
         rank = 1 + int((largest > largest[channel - 1]).sum())
         height, width = shown.shape
         thing = self.class_names[self.labels[image]]
@@ -262,35 +274,42 @@ class AnswerScene(Scene):
     """One image and the ten probabilities that the network gives it."""
 
     def __init__(self, network, images, labels, class_names, name):
-        fig, (left, right) = style.figure(height=3.6, ncols=2, width_ratios=(1, 1.5))
+        fig, (left, right) = style.figure(height=3.75, ncols=2, width_ratios=(1, 1.5))
         super().__init__(fig)
         self.network, self.images, self.labels, self.class_names = network, images, labels, class_names
         with style.context():
             self.image = self.moving(left.imshow(np.zeros((32, 32, 3), np.uint8)))
-            left.set_title(name)
+            left.set(title="what the network sees", xlabel="32 × 32 pixels", anchor="N")
+            _source(fig, name)
             _bare(left)
             places = np.arange(len(class_names))
             self.bars = [self.moving(bar) for bar in right.barh(places, np.zeros(len(places)), color=style.SKY)]
+            # In one column, so that a number once set is copied wherever its bar ends.
+            self.percents = [self.moving(right.text(122, k, "", va="center", ha="right")) for k in places]
             self.truth = self.moving(right.plot([], [], "D", color=style.ORANGE, markeredgecolor=style.INK)[0])
             right.set_yticks(places, class_names)
-            right.invert_yaxis()
-            right.set(xlim=(0, 100), xlabel="probability (%); the diamond marks the truth")
+            right.set(title="what it says", xlim=(0, 123), ylim=(len(places) - 0.4, -0.6), xticks=range(0, 101, 25),
+                      xlabel="probability, %; the diamond marks the truth")  # fmt: skip
+            right.grid(axis="y", visible=False)
+            self._lay_out()
 
     def update(self, image, file):
-        """Show the test image `image`, or, unless it is empty, the image in the file `file`."""
+        """Show the test image `image`, or, unless it is empty, the reader's own image that `file` names or holds."""
         if file:
-            tensor, said = cnn.read_image(file)
+            tensor, said = cnn_studies.own_image(file)
             truth = None
         else:
             tensor = torch.from_numpy(self.images[image].transpose(2, 0, 1)[None].copy())
             truth = int(self.labels[image])
             said = f"Test image {image}, a {self.class_names[truth]}."
-        probabilities = training.predict(self.network, tensor)[0].numpy()
+        with cnn_studies.one_thread():
+            probabilities = training.predict(self.network, tensor)[0].numpy()
         self.image.set_data(tensor[0].permute(1, 2, 0).numpy())
         best = int(probabilities.argmax())
-        for label, (bar, probability) in enumerate(zip(self.bars, probabilities, strict=True)):
-            bar.set_width(100 * probability)
+        for label, (bar, percent) in enumerate(zip(self.bars, self.percents, strict=True)):
+            bar.set_width(100 * probabilities[label])
             bar.set_facecolor(style.BLUE if label == best else style.SKY)
-        self.truth.set_data([] if truth is None else [2], [] if truth is None else [truth])
+            percent.set_text(f"{100 * probabilities[label]:.0f} %")
+        self.truth.set_data([] if truth is None else [104], [] if truth is None else [truth])  # right of every bar
         verdict = "" if truth is None else ", which is right" if best == truth else ", which is wrong"
         return f"{said} The network says {self.class_names[best]} with {probabilities[best]:.0%}{verdict}."

@@ -5,7 +5,6 @@ from matplotlib.patches import Rectangle
 
 from helpers import style
 from helpers.core import digit
-from helpers.core import mlp_studies as studies
 from helpers.figures.scene import Scene
 
 
@@ -31,8 +30,9 @@ class DigitScene(Scene):
             )
             self.moving(left.add_patch(edge))
             self.bars = [self.moving(bar) for bar in right.barh(range(10), np.zeros(10), color=style.SKY)]
-            self.percents = [self.moving(right.text(0, k, "", va="center")) for k in range(10)]
-            right.set(title="what it says", xlim=(0, 122), ylim=(9.6, -0.6), yticks=range(10), xlabel="probability, %",
+            # In one column, so that a number once set is copied wherever its bar ends.
+            self.percents = [self.moving(right.text(120, k, "", va="center", ha="right")) for k in range(10)]
+            right.set(title="what it says", xlim=(0, 121), ylim=(9.6, -0.6), yticks=range(10), xlabel="probability, %",
                       xticks=range(0, 101, 25))  # fmt: skip
             right.grid(axis="y", visible=False)
 
@@ -44,12 +44,12 @@ class DigitScene(Scene):
         self.box.set_visible(drawn)
         if drawn:
             self.box.set_xy([np.flatnonzero(image.any(axis=axis))[[0, -1]].mean() - digit.BOX / 2 for axis in (0, 1)])
-        chances = studies.probabilities(self.network, image.reshape(1, -1))[0] if drawn else np.zeros(10)
+        chances = digit.answer(self.network, image) if drawn else np.zeros(10)
         best, second = np.argsort(-chances, kind="stable")[:2]
         for k, (bar, percent) in enumerate(zip(self.bars, self.percents, strict=True)):
             bar.set_width(100 * chances[k])
             bar.set_facecolor(style.BLUE if drawn and k == best else style.SKY)
-            percent.set(x=100 * chances[k] + 1.5, text=_percent(chances[k]) if drawn else "")
+            percent.set_text(f"{100 * chances[k]:.0f} %" if drawn else "")
         if not drawn:
             return "Nothing is drawn yet. Draw a digit, or choose an example."
         doubt = " It hesitates." if chances[best] < 0.7 else ""

@@ -189,7 +189,8 @@ class KnobScene(Scene):
                 yticks=range(len(momenta)), yticklabels=[f"{m:g}" for m in momenta],
             )  # fmt: skip
             chart.grid(False)
-            fig.suptitle(f"{name}: 1,000 training images, 784-32-10, 10 epochs", fontsize=10, color=style.GREY)
+            fig.suptitle(f"{name}: 1,000 training images, 784-32-10, 10 epochs", fontsize=10, color=style.GREY,
+                         x=0.008, ha="left")  # fmt: skip
             self.here = self.moving(
                 chart.plot([], [], "s", markersize=27, fillstyle="none", color=style.ORANGE, markeredgewidth=3)[0]
             )

@@ -359,9 +359,9 @@ explore.feature_maps(image=4, stage="group 1", channel=12)
 # channel lights up for some pictures and stays dark for most: it says *what*, hardly where.
 # </details>
 #
-# And here are its ten probabilities, for any test image or for a picture of your own: put it beside this notebook and
-# type its name. The middle square is cut out and shrunk to 32×32, as a sentence then says. What does it answer to a
-# picture that shows none of the ten things?
+# And here are its ten probabilities, for any test image or for a picture of your own: choose a file. Its middle square
+# is cut out and shrunk to 32×32, as a sentence then says, and the line of code holds those pixels. What does it answer
+# to a picture that shows none of the ten things?
 
 # %%
 explore.answers(image=4)
