@@ -1,5 +1,8 @@
 """Collect what `python -m helpers.train_mlp` trained into artifacts/p1/, and draw p1_report.pdf."""
 
+import contextlib
+import io
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -27,12 +30,14 @@ def publish(trained, artifacts=ARTIFACTS):
     trained, artifacts = Path(trained), Path(artifacts)
     history = collect(trained)
     artifacts.mkdir(parents=True, exist_ok=True)
-    draw(history, trained / "best_seed0.npz", artifacts / "p1_report.pdf")
-    files.copy(p1.__file__, artifacts / "p1.py")
-    files.copy(trained / "best_seed0.npz", artifacts / "p1_model.npz")
-    files.write_json(artifacts / "p1_history.json", history)
+    copies = {"p1.py": p1.__file__, "p1_model.npz": trained / "best_seed0.npz"}
     if (trained / "p1_ablation.json").exists():
-        files.copy(trained / "p1_ablation.json", artifacts / "p1_ablation.json")
+        copies["p1_ablation.json"] = trained / "p1_ablation.json"
+    with contextlib.ExitStack() as stack:  # all of them take their names when all are written
+        for name, source in copies.items():
+            shutil.copyfile(source, stack.enter_context(files.whole(artifacts / name)))
+        draw(history, trained / "best_seed0.npz", stack.enter_context(files.whole(artifacts / "p1_report.pdf")))
+        files.write_json(stack.enter_context(files.whole(artifacts / "p1_history.json")), history)
     return history
 
 
@@ -103,9 +108,11 @@ def draw(history, model, path):
     error = float((probabilities.argmax(axis=1) != labels).mean())
     if error != stored:
         raise ValueError(f"The model misreads {percent(error)} of the test images, its history says {percent(stored)}.")
-    with files.whole(path) as part, style.context(), PdfPages(part, metadata=METADATA) as pdf:
+    written = io.BytesIO()  # matplotlib, writing on a full disk, ends in an error of zlib
+    with style.context(), PdfPages(written, metadata=METADATA) as pdf:
         for page in (first_page(history), curves_page(history), mistakes_page(data.test_images, labels, probabilities)):
             pdf.savefig(page)
+    Path(path).write_bytes(written.getvalue())
 
 
 def new_page(number, title):
