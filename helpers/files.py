@@ -40,6 +40,6 @@ def read_json(path):
 def told(error, path):
     """Return an OSError as a sentence: what could not be read or written, why, and what was not touched."""
     return (
-        f"{error.filename2 or error.filename or path} could not be read or written ({error.strerror or error}); make room or choose "
-        "another folder. What was saved before is untouched."
+        f"{error.filename2 or error.filename or path} could not be read or written ({error.strerror or error}); "
+        "make room or choose another folder. What was saved before is untouched."
     )
