@@ -48,8 +48,8 @@ mlp: $(READY) ## train the MLP of Programming 1, both recipes (resumes where it 
 cnn: $(READY) ## train the CNN of Programming 2, preset fast (any other: python -m helpers.p2 --help)
 	$(BIN)/python -m helpers.p2 --preset fast
 
-bench: $(READY) ## measure speed side by side: numpy against PyTorch, explorers, convolution
-	$(BIN)/python -m helpers.benchmarks
+bench: $(READY) ## measure speed in under ten minutes, for README's table; a part: make bench SECTIONS="mlp cnn"
+	$(BIN)/python -m helpers.benchmarks $(SECTIONS)
 
 student: $(READY) ## build the student edition into build/student/: the notebooks without the answers
 	$(BIN)/python -m helpers.student

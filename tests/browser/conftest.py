@@ -96,12 +96,17 @@ def screenshots():
 
 @pytest.fixture(scope="session")
 def latencies(pytestconfig):
-    """Collects (explorer, control, how, milliseconds); the table is shown and written to build/ when the tests end."""
+    """Collects (explorer, control, how, milliseconds); when the tests end they are written to build/, the table too."""
     pytestconfig.measured = measured = []
     yield measured
     if measured:
         (ROOT / "build").mkdir(exist_ok=True)
         (ROOT / "build" / "latency.txt").write_text(table(measured) + "\n")
+        rows = [
+            {"explorer": explorer, "control": control, "by": how, "milliseconds": [round(t, 1) for t in times]}
+            for explorer, control, how, times in sorted(measured, key=lambda row: row[:3])
+        ]
+        (ROOT / "build" / "latency.json").write_text(json.dumps(rows) + "\n")  # helpers/benchmarks.py reads it
 
 
 def table(measured):
