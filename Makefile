@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-oldest test-newest test-browser test-docs check data notebooks mlp cnn bench student submission theory-report lint coverage clean
+.PHONY: help lab test test-oldest test-newest test-browser test-faults test-docs check data notebooks mlp cnn bench student submission theory-report lint coverage clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-newest: ## the same in .venv-newest, with the newest versions that the regi
 
 test-browser: $(READY) ## drive JupyterLab in Chromium: every notebook, every control, screenshots, latency
 	$(BIN)/python -m pytest tests/browser
+
+test-faults: $(READY) ## kill commands at random, fill the disk, damage files, change the environment; count the faults
+	$(BIN)/python -m pytest tests/faults
 
 test-docs: $(READY) ## execute every command of README.md and CONTRIBUTING.md, long trainings up to their first epoch
 	$(BIN)/python -m pytest tests/docs

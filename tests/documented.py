@@ -38,6 +38,7 @@ BY_HAND = ("python3 -m venv .venv", ".venv/bin/python -m pip install -r requirem
 ELSEWHERE = {  # command: the file that has it executed whole, on another machine or because it runs all tests
     "make test": ".ci/run",
     "make test-browser": ".ci/run",
+    "make test-faults": ".github/workflows/test.yml",
     "make test-docs": ".github/workflows/test.yml",
     "make test-oldest": ".github/workflows/test.yml",
     "make test-newest": ".github/workflows/test.yml",
