@@ -37,7 +37,8 @@ from helpers import benchmarks_report as report
 from helpers import datasets
 from helpers.core import convolution as maps
 from helpers.core import mlp as p1
-from helpers.train_mlp import machine, write_json
+from helpers.files import write_json
+from helpers.train_mlp import machine
 
 ROOT = Path(__file__).parents[1]
 ARTIFACTS, README = ROOT / "artifacts", ROOT / "README.md"
@@ -308,7 +309,7 @@ def train_to_goal(device, precision, quick, left_out):
     images, labels, _, _ = p2.as_tensors([getattr(data, key) for key in datasets.KEYS])
     chosen, held = training.hold_out(labels, 500)
     if quick:
-        chosen = chosen[:: len(chosen) // 5000]
+        chosen = chosen[:: max(1, len(chosen) // 5000)]
     settings = p2.configuration_from("fast", ["sizes=[22]", "keep=[1.0]"], epochs=1)
     run = training.Training(settings, images[chosen], labels[chosen], device=device, precision=precision)
     seconds = tflop = accuracy = 0.0
@@ -463,11 +464,13 @@ def notebooks(quick, left_out):
         environment = os.environ | {"WORKBOOK_PROGRESS": ""}
         try:
             taken, _ = timed(functools.partial(client.execute, env=environment, stderr=subprocess.DEVNULL))
+        except AssertionError:  # what comes of Ctrl-C, which nbclient takes for itself and ends the kernel
+            raise KeyboardInterrupt from None
         except Exception as reason:  # a cell that fails, a kernel that dies: the next notebook may run
             left_out.append(f"notebook {twin.stem}: {sentence(reason)}")
             continue
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-        warned = next((output.text for output in outputs if output.get("name") == "stderr"), "")
+        warned = " ".join(output["text"] for output in outputs if output.get("name") == "stderr")
         if "StandIn" in warned:
             left_out.append(f"notebook {twin.stem}: it ran on generated images; run make data")
             continue
@@ -490,7 +493,7 @@ def imports(quick, left_out):
         for _ in range(rounds):
             done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
             if done.returncode:
-                left_out.append(f"imports of {name}: {done.stderr.strip().splitlines()[-1]}")
+                left_out.append(f"imports of {name}: {sentence(done.stderr.strip().rpartition(chr(10))[2])}")
                 break
             answers.append(done.stdout.split())
         else:
@@ -517,6 +520,7 @@ def setup(quick, left_out, install=False):
     print(f"  {size / 1e9:.2f} GB in {files:,} files")
     results = {"bytes": size, "files": files}
     if install:
+        (ROOT / "build").mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="setup-", dir=ROOT / "build") as folder:
             python = Path(folder) / ("Scripts" if os.name == "nt" else "bin") / "python"
             pip = [str(python), "-m", "pip", "install", "--quiet", "--no-cache-dir"]

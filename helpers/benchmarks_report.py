@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import statistics
 import textwrap
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers import style
+from helpers.files import whole
 
 BEGIN = "<!-- benchmarks: written by `make bench` from artifacts/benchmarks.json -->"
 END = "<!-- end of benchmarks -->"
@@ -38,15 +38,12 @@ def publish(path, readme=None):
     record = read(path)
     if not record["sections"]:
         return
-    _replace(Path(path).with_suffix(".png"), style.png(draw(record)))
+    with whole(Path(path).with_suffix(".png")) as part:
+        part.write_bytes(style.png(draw(record)))
     if readme:
-        _replace(readme, with_table(Path(readme).read_text(encoding="utf-8"), record).encode())
-
-
-def _replace(path, content):
-    temporary = Path(f"{path}.part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+        text = with_table(Path(readme).read_text(encoding="utf-8"), record)
+        with whole(readme) as part:
+            part.write_text(text, encoding="utf-8", newline="\n")
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -274,6 +274,121 @@ def test_latencies_are_those_of_the_browser_tests(monkeypatch, capsys, elsewhere
     assert capsys.readouterr().out.splitlines()[1].split() == ["explore.race", "n", "drag", "10", "5.5", "9.0"]
 
 
+@pytest.fixture
+def small_cnn(monkeypatch):
+    """Twenty images a class, a small network, and a matrix product that always reaches 1,000 GFLOP/s."""
+    from helpers import p2
+    from helpers.core import training
+
+    rng = np.random.default_rng(0)
+    data = SimpleNamespace(
+        name="CIFAR-10", is_stand_in=False,
+        train_images=rng.integers(0, 256, (200, 32, 32, 3), dtype=np.uint8), train_labels=np.arange(200) % 10,
+        test_images=np.zeros((10, 32, 32, 3), np.uint8), test_labels=np.arange(10),
+    )  # fmt: skip
+    whole, hold_out = p2.configuration_from, training.hold_out
+
+    def small(preset, changes=(), epochs=None):
+        settings = whole(preset, changes, epochs) | {"widths": [4, 4, 4], "batch_size": 20, "part": 20}
+        return settings if changes else settings | {"sizes": [16, 20, 16]}
+
+    monkeypatch.setattr(p2, "configuration_from", small)
+    monkeypatch.setattr(training, "hold_out", lambda labels, per_class: hold_out(labels, per_class // 100))
+    monkeypatch.setattr(training, "matrix_peak", lambda device, dtype: 1000.0)
+    monkeypatch.setattr(training, "choose_precision", lambda device: ("float32", "float32, to be quick"))
+    monkeypatch.setattr(benchmarks.datasets, "cifar10", lambda: data)
+    return data
+
+
+def test_the_cnn_is_timed_at_every_size_and_until_the_goal(small_cnn, capsys):
+    notes = []
+    results = benchmarks.cnn(True, notes)
+    assert list(results["sizes"]) == ["16", "20"] and not notes
+    for measured in results["sizes"].values():
+        assert [len(values) for values in measured.values()] == [2, 2, 2] and set(measured["peak_gflops"]) == {1000.0}
+        # FLOP an epoch, from speed and time, is the same in every round
+        flop = [a * b for a, b in zip(measured["seconds_per_epoch"], measured["gflops"], strict=True)]
+        assert max(flop) < 1.1 * min(flop)
+    goal = results["to_goal"]
+    assert (goal["goal"], goal["epochs"], goal["training_images"], goal["held_out_images"]) == (0.7, 1, 150, 50)
+    assert goal["accuracy"] < 0.7 and "70% was not reached in 1 epochs on 150 images" in capsys.readouterr().out
+
+
+def test_without_cifar10_the_cnn_is_timed_all_the_same(small_cnn):
+    small_cnn.is_stand_in = True
+    notes = []
+    assert "to_goal" not in benchmarks.cnn(True, notes)
+    assert notes == ["time to 70%: there is no CIFAR-10 here; run make data"]
+
+
+def test_each_control_of_an_explorer_is_timed_and_one_without_its_data_left_out(monkeypatch, capsys):
+    made = benchmarks.make_explorer
+
+    def some(name):
+        if name.startswith("cnn"):
+            raise ValueError("there is no file of weights\nlong story")
+        return made("gates.neuron")
+
+    monkeypatch.setattr(benchmarks, "make_explorer", some)
+    monkeypatch.setattr(benchmarks, "EXPLORERS", ("gates.neuron", "cnn.answers"))
+    notes = []
+    results = benchmarks.explorers(True, notes)
+    assert notes == ["cnn.answers: there is no file of weights"]
+    counts = {name: timed["count"] for name, timed in results["controls"]["gates.neuron"].items()}
+    assert set(counts) == {"gate", "w1", "w2", "b"} and max(counts.values()) == 6
+    assert results["all"]["explore.neuron"]["count"] == sum(counts.values())
+
+
+def test_notebooks_that_fail_or_ran_on_generated_images_are_left_out(monkeypatch, tmp_path, capsys):
+    for name in ("01_good", "02_bad", "03_generated"):
+        (tmp_path / f"{name}.py").write_text(f"# %%\n'{name}'\n")
+
+    class Client:
+        def __init__(self, notebook, **options):
+            self.notebook = notebook
+
+        def execute(self, env, stderr):
+            assert env["WORKBOOK_PROGRESS"] == ""
+            (cell,) = self.notebook.cells
+            if "bad" in cell.source:
+                raise RuntimeError("a cell failed")
+            text = "StandInWarning: no network" if "generated" in cell.source else "some other warning"
+            cell["outputs"] = [{"output_type": "stream", "name": "stderr", "text": text}]
+
+    monkeypatch.setattr("nbclient.NotebookClient", Client)
+    monkeypatch.setattr(benchmarks, "TWINS", tmp_path)
+    notes = []
+    assert list(benchmarks.notebooks(False, notes)["seconds"]) == ["01_good"]
+    assert notes == [
+        "notebook 02_bad: a cell failed",
+        "notebook 03_generated: it ran on generated images; run make data",
+    ]
+    monkeypatch.setattr(Client, "execute", lambda self, **options: 1 / 0)
+    assert benchmarks.notebooks(True, notes := []) == {"seconds": {}} and len(notes) == 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_set_up_is_timed_in_a_folder_that_goes_away(monkeypatch, tmp_path, capsys, fails):
+    (tmp_path / "file").write_text("x" * 5000)
+    monkeypatch.setattr(benchmarks, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "nowhere" / ".."))
+    (tmp_path / "nowhere").mkdir()
+    commands = []
+
+    def run(command, **options):
+        commands.append(command)
+        assert options["cwd"] == tmp_path and len(list((tmp_path / "build").iterdir())) == 1
+        return SimpleNamespace(returncode=fails and len(commands) == 2, stderr="ERROR: no network\nlong story")
+
+    monkeypatch.setattr(benchmarks.subprocess, "run", run)
+    notes = []
+    results = benchmarks.setup(False, notes, install=True)
+    assert results["files"] == 1 and results["bytes"] >= 5000
+    assert ("install" in results) != fails and notes == ["time of a set-up: ERROR: no network"] * fails
+    assert [command[1:3] for command in commands] == [["-m", "venv"], ["-m", "pip"], ["-m", "pip"]][: 3 - fails]
+    assert not list((tmp_path / "build").iterdir())
+
+
 def test_the_helper_and_scipy_give_the_same_convolution(capsys):
     results = benchmarks.convolution(True, [])
     assert [case["map"] for case in results["cases"]] == [28, 512, 256]
