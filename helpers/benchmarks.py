@@ -464,9 +464,9 @@ def notebooks(quick, left_out):
         environment = os.environ | {"WORKBOOK_PROGRESS": ""}
         try:
             taken, _ = timed(functools.partial(client.execute, env=environment, stderr=subprocess.DEVNULL))
-        except AssertionError:  # what comes of Ctrl-C, which nbclient takes for itself and ends the kernel
-            raise KeyboardInterrupt from None
         except Exception as reason:  # a cell that fails, a kernel that dies: the next notebook may run
+            if getattr(client, "_async_cleanup_kernel_future", None):  # nbclient took Ctrl-C for itself
+                raise KeyboardInterrupt from None
             left_out.append(f"notebook {twin.stem}: {sentence(reason)}")
             continue
         outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
