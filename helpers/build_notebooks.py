@@ -67,7 +67,7 @@ def write(notebook, path: Path):
 def build(twin: Path, timeout=180) -> Path:
     """Run the notebook that `twin` describes and write it, cleaned, beside its fellows; return its path.
 
-    Raises CellExecutionError where a cell fails and RuntimeError where one warns, as with a stand-in for missing data;
+    Raises CellExecutionError where a cell fails and ValueError where one warns, as with a stand-in for missing data;
     the notebook that was there stays as it was.
     """
     notebook = read_text(twin)
@@ -79,7 +79,7 @@ def build(twin: Path, timeout=180) -> Path:
         output.text for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"
     ]
     if warned:
-        raise RuntimeError(f"{twin.stem} warned, so the stored notebook is unchanged: {warned[0].strip()}")
+        raise ValueError(f"{twin.stem} warned, so the stored notebook is unchanged: {warned[0].strip()}")
     path = NOTEBOOKS / f"{twin.stem}.ipynb"
     write(clean(notebook), path)
     return path
@@ -95,19 +95,17 @@ def main(arguments=None):
     if not chosen:
         parser.error(f"no notebook begins with {' or '.join(names)}; there are {', '.join(t.stem for t in twins)}")
     for twin in chosen:
-        try:
-            path = build(twin)
-        except CellExecutionError as error:
-            print(f"{twin.stem}: a cell failed, the stored notebook is unchanged\n{error}", file=sys.stderr)
+        if files.finish(lambda twin=twin: _built(twin), NOTEBOOKS):
             return 1
-        except RuntimeError as error:
-            print(error, file=sys.stderr)
-            return 1
-        except OSError as error:
-            print(f"{twin.stem}: {files.told(error, NOTEBOOKS)}", file=sys.stderr)
-            return 1
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
     return 0
+
+
+def _built(twin):
+    try:
+        path = build(twin)
+    except CellExecutionError as error:
+        raise ValueError(f"{twin.stem}: a cell failed, the stored notebook is unchanged\n{error}") from None
+    return f"{path.name}: {path.stat().st_size / 1000:.0f} kB"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Files that are whole or absent: each is written under a temporary name first; a damaged one is told in a sentence."""
+"""Files that are whole or absent, each written under a temporary name first; how a command tells what is wrong."""
 
 import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 
 
@@ -43,3 +44,21 @@ def told(error, path):
         f"{error.filename2 or error.filename or path} could not be read or written ({error.strerror or error}); "
         "make room or choose another folder. What was saved before is untouched."
     )
+
+
+def finish(work, path, name=""):
+    """Do a command's `work` and print the sentence that it returns; return 0, or 1 after one on what went wrong.
+
+    `path` is what the command reads or writes, for the sentence on an OSError; `name` comes before either.
+    """
+    try:
+        print(work())
+    except (ValueError, OSError) as error:
+        print(name + (told(error, path) if getattr(error, "strerror", None) else str(error)), file=sys.stderr)
+        return 1
+    return 0
+
+
+def megabytes(path):
+    """Return a path with the size of its file, for a command's last line."""
+    return f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB"

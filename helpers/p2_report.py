@@ -284,15 +284,13 @@ def main(arguments=None):
     parser.add_argument("--data", help="the file cifar10.npz or its folder")
     parser.add_argument("--folder", type=Path, default=HAND_IN, help="where the hand-in is put (artifacts/p2)")
     options = parser.parse_args(arguments)
-    try:
+
+    def work():
         collect(options.shipped, options.seeds, options.ablation, options.folder)
         accuracy = write_report(p2.load_data(options.data), options.folder)
-    except (ValueError, OSError) as error:
-        said = files.told(error, options.folder) if getattr(error, "strerror", None) else error
-        print(f"p2_report: {said}", file=sys.stderr)
-        return 1
-    print(f"{options.folder / 'p2_report.pdf'}: {accuracy:.2%} of the test images right.")
-    return 0
+        return f"{options.folder / 'p2_report.pdf'}: {accuracy:.2%} of the test images right."
+
+    return files.finish(work, options.folder, "p2_report: ")
 
 
 if __name__ == "__main__":

@@ -273,15 +273,24 @@ def _write_helpers(folder, used):
 
 
 def student_notebooks():
-    """Return {file name: notebook} of the student edition, closed and with the outputs that remain."""
+    """Return {file name: notebook} of the student edition, closed and with the outputs that remain.
+
+    Raises ValueError for a notebook that is damaged.
+    """
     made = {}
     for path in sorted(build_notebooks.NOTEBOOKS.glob("*.ipynb")):
-        made[path.name] = close(nbformat.read(path, as_version=4))
-        if path.stem.startswith("00"):
-            made[path.name].cells.insert(1, nbformat.v4.new_markdown_cell(_WELCOME, id="student-edition"))
-            text = made[path.name].cells[0]
-            text.source = text.source.replace(" The worked solution follows.", "")
-        build_notebooks.clean(made[path.name])
+        try:
+            notebook = close(nbformat.read(path, as_version=4))
+            if path.stem.startswith("00"):
+                notebook.cells.insert(1, nbformat.v4.new_markdown_cell(_WELCOME, id="student-edition"))
+                text = notebook.cells[0]
+                text.source = text.source.replace(" The worked solution follows.", "")
+            made[path.name] = build_notebooks.clean(notebook)
+        except Exception as error:  # a notebook can be broken in more ways than nbformat and ast have errors for
+            said = " ".join(str(error).split())[:100]
+            raise ValueError(
+                f"{path.name} is damaged ({type(error).__name__}: {said}); build it again with make notebooks"
+            ) from None
     return made
 
 
@@ -344,7 +353,8 @@ def build(folder, nbgrader=False):
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, made / name)
         (made / "README.md").write_text(_README, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, made.with_name("old"))  # it leaves as a whole: half an edition is never there
         os.replace(made, folder)
     return folder
 
@@ -355,13 +365,12 @@ def main(arguments=None):
     parser.add_argument("folder", nargs="?", default=ROOT / "build" / "student", help="build/student when left out")
     parser.add_argument("--nbgrader", action="store_true", help="mark the notebooks for nbgrader")
     given = parser.parse_args(arguments)
-    try:
+
+    def work():
         folder = build(given.folder, given.nbgrader)
-    except (ValueError, OSError) as error:
-        print(files.told(error, given.folder) if isinstance(error, OSError) else error, file=sys.stderr)
-        return 1
-    print(f"{folder}: {len(list(folder.rglob('*.ipynb')))} notebooks")
-    return 0
+        return f"{folder}: {len(list(folder.rglob('*.ipynb')))} notebooks"
+
+    return files.finish(work, given.folder)
 
 
 if __name__ == "__main__":

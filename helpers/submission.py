@@ -17,6 +17,7 @@ The folder and the zip appear only if all is well; what is missing or wrong is s
 
 import argparse
 import ast
+import contextlib
 import os
 import re
 import shutil
@@ -30,8 +31,7 @@ import numpy as np
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
-from helpers import datasets
-from helpers.files import told
+from helpers import datasets, files
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBMISSION = ROOT / "artifacts" / "submission"
@@ -218,51 +218,40 @@ def p1_imports(folder):
 
 def p1_alone(folder):
     """Check that p1.py, alone in an empty folder, trains, saves and reloads."""
-    with tempfile.TemporaryDirectory() as empty:
-        shutil.copy(folder / "p1.py", empty)
+    with alone_with(folder, "p1.py") as empty:
         run(empty, _TRIAL, "p1.py alone in a folder does not train, save and reload")
     return "p1.py alone in an empty folder trains, saves and reloads the same network"
 
 
 def p1_model(folder):
     """Check that p1_model.npz loads into p1.py's own MLP, and measure it."""
-    data = datasets.mnist()
-    if data.is_stand_in:
-        raise ValueError("p1_model.npz cannot be measured without MNIST; run make data.")
-    with tempfile.TemporaryDirectory() as empty:
-        for name in ("p1.py", "p1_model.npz"):
-            shutil.copy(folder / name, empty)
+    data = real(datasets.mnist(), "p1_model.npz", "MNIST")
+    with alone_with(folder, "p1.py", "p1_model.npz") as empty:
         x = data.test_images.reshape(len(data.test_images), -1)
-        np.savez(Path(empty) / "test.npz", x=x, labels=data.test_labels)
+        np.savez(empty / "test.npz", x=x, labels=data.test_labels)
         told = run(empty, _TRIAL + _MEASURE, "p1_model.npz cannot be loaded into p1.py's MLP")
     error = 100 * float(told.split()[-1])
     if error >= 20:
         raise ValueError(f"p1_model.npz misreads {error:.2f} % of MNIST's test images, which earns nothing.")
-    stated = [float(number) for number in re.findall(r"([\d.]+) ?%", pdf_text(folder / "p1_report.pdf"))]
-    if not any(abs(number - error) < 0.02 for number in stated):
+    if not states(folder / "p1_report.pdf", error, 0.02):
         raise ValueError(f"p1_model.npz misreads {error:.2f} %, a number that p1_report.pdf does not give.")
     return f"p1_model.npz misreads {error:.2f} % of the test images, as its report says"
 
 
 def p2_model(folder):
     """Check that p2_model.pkl holds tensors alone and loads without running code."""
-    with tempfile.TemporaryDirectory() as empty:
-        shutil.copy(folder / "p2_model.pkl", empty)
+    with alone_with(folder, "p2_model.pkl") as empty:
         run(empty, _LOAD, "p2_model.pkl does not load with weights_only=True")
     return "p2_model.pkl loads with weights_only=True"
 
 
 def p2_accuracy(folder):
     """Check that p2.py --evaluate finds the accuracy that p2_report.pdf states."""
-    data = datasets.cifar10()
-    if data.is_stand_in:
-        raise ValueError("p2_model.pkl cannot be measured without CIFAR-10; run make data.")
-    with tempfile.TemporaryDirectory() as empty:
-        for name in ("p2.py", "p2_model.pkl", *modules(folder / "p2.py")):
-            shutil.copy(folder / name, empty)
+    data = real(datasets.cifar10(), "p2_model.pkl", "CIFAR-10")
+    with alone_with(folder, "p2.py", "p2_model.pkl", *modules(folder / "p2.py")) as empty:
         source = Path(data.source)
         if not source.is_file():
-            source = Path(empty) / "cifar10.npz"
+            source = empty / "cifar10.npz"
             np.savez(source, **{key: getattr(data, key) for key in datasets.KEYS})
         command = [sys.executable, "p2.py", "--evaluate", "p2_model.pkl", "--data", str(source)]
         done = subprocess.run(command, cwd=empty, env=alone(), capture_output=True, text=True)
@@ -270,10 +259,31 @@ def p2_accuracy(folder):
     if done.returncode or not told:
         raise ValueError(f"p2.py --evaluate p2_model.pkl tells no accuracy: {last_line(done.stderr or done.stdout)}")
     accuracy = float(told.group(1))
-    stated = [float(number) for number in re.findall(r"([\d.]+) ?%", pdf_text(folder / "p2_report.pdf"))]
-    if not any(abs(number - accuracy) < 0.06 for number in stated):  # another processor rounds a few images otherwise
+    if not states(folder / "p2_report.pdf", accuracy, 0.06):  # another processor rounds a few images otherwise
         raise ValueError(f"p2_model.pkl gets {accuracy:.2f} % right, a number that p2_report.pdf does not give.")
     return f"p2_model.pkl gets {accuracy:.2f} % of the test images right, as its report says"
+
+
+def real(data, name, wanted):
+    """Return a data set, or raise ValueError where it is a stand-in, on which `name` cannot be measured."""
+    if data.is_stand_in:
+        raise ValueError(f"{name} cannot be measured without {wanted}; run make data.")
+    return data
+
+
+@contextlib.contextmanager
+def alone_with(folder, *names):
+    """Yield an empty folder into which only these files of `folder` have been copied."""
+    with tempfile.TemporaryDirectory() as empty:
+        for name in names:
+            shutil.copy(folder / name, empty)
+        yield Path(empty)
+
+
+def states(report, percent, tolerance):
+    """Say whether a PDF gives a number of percent, as far as rounding goes."""
+    given = re.findall(r"(\d+(?:\.\d+)?) ?%", pdf_text(report))
+    return any(abs(float(number) - percent) < tolerance for number in given)
 
 
 def run(folder, code, said):
@@ -300,13 +310,13 @@ def last_line(text):
 # ---------------------------------------------------------------------------------------------------- building
 
 
-def write_zip(files, path):
+def write_zip(found, path):
     """Write {name: path} into a zip; equal files make an equal zip."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
+        for name in sorted(found):
             entry = zipfile.ZipInfo(name)  # dated 1980
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, Path(files[name]).read_bytes(), zipfile.ZIP_DEFLATED)
+            archive.writestr(entry, Path(found[name]).read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def unpack(path, folder):
@@ -323,23 +333,34 @@ def unpack(path, folder):
         raise ValueError(f"{path} is no zip that can be read ({error}).") from None
 
 
+def tried(path):
+    """Try what a zip holds; return a sentence, or raise ValueError with one a line for what is missing or wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(path, folder)
+        trouble = try_all(folder)
+    if trouble:
+        raise ValueError("\n".join(trouble))
+    return f"{path}: nothing is missing and nothing is wrong"
+
+
 def build(p1=ROOT / "artifacts" / "p1", p2=ROOT / "artifacts" / "p2", folder=SUBMISSION, say=print):
     """Write the hand-in into `folder` and `folder`.zip once every file has been tried; return the zip's path.
 
     Raises ValueError with one sentence a line for what is missing or wrong; then what was there before stays.
     """
-    files, folder = find(p1, p2), Path(folder)
+    found, folder = find(p1, p2), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".submission.") as made:
-        made, tried = Path(made), Path(made) / "submission"
-        write_zip(files, made / "submission.zip")
-        unpack(made / "submission.zip", tried)
-        trouble = try_all(tried, say)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".submission.") as beside:
+        archive, unpacked = Path(beside) / "submission.zip", Path(beside) / "submission"
+        write_zip(found, archive)
+        unpack(archive, unpacked)
+        trouble = try_all(unpacked, say)
         if trouble:
             raise ValueError("\n".join(trouble))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(tried, folder)
-        os.replace(made / "submission.zip", folder.with_suffix(".zip"))
+        if folder.exists():
+            os.replace(folder, unpacked.with_name("old"))  # it leaves as a whole: half a hand-in is never there
+        os.replace(unpacked, folder)
+        os.replace(archive, folder.with_suffix(".zip"))
     return folder.with_suffix(".zip")
 
 
@@ -351,20 +372,9 @@ def main(arguments=None):
     parser.add_argument("--folder", type=Path, default=SUBMISSION, help="where to write (artifacts/submission)")
     parser.add_argument("--check", type=Path, metavar="ZIP", help="try the hand-in in this zip and write nothing")
     given = parser.parse_args(arguments)
-    try:
-        if given.check:
-            with tempfile.TemporaryDirectory() as folder:
-                unpack(given.check, folder)
-                trouble = try_all(folder)
-            if trouble:
-                raise ValueError("\n".join(trouble))
-            return 0
-        path = build(given.p1, given.p2, given.folder)
-    except (ValueError, OSError) as error:
-        print(told(error, given.folder) if isinstance(error, OSError) else error, file=sys.stderr)
-        return 1
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    return 0
+    if given.check:
+        return files.finish(lambda: tried(given.check), given.check)
+    return files.finish(lambda: files.megabytes(build(given.p1, given.p2, given.folder)), given.folder)
 
 
 if __name__ == "__main__":

@@ -153,13 +153,7 @@ def main(arguments=None):
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the PDF to write (artifacts/theory_report.pdf)")
     parser.add_argument("--name", default="", help="who hands it in, for the first page")
     given = parser.parse_args(arguments)
-    try:
-        path = make(given.output, given.name)
-    except (ValueError, OSError) as error:
-        print(files.told(error, given.output) if isinstance(error, OSError) else error, file=sys.stderr)
-        return 1
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    return 0
+    return files.finish(lambda: files.megabytes(make(given.output, given.name)), given.output)
 
 
 if __name__ == "__main__":
