@@ -190,6 +190,13 @@ def read_number(value):
 
     Lists, NumPy arrays and PyTorch tensors are read alike.
     """
+    try:
+        return _read(value)
+    except Exception:  # an object may do anything when it is looked at
+        return None, f"is {_kind(value)} that cannot be read; a number or an array of numbers is asked for."
+
+
+def _read(value):
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     if isinstance(value, str):
@@ -249,7 +256,7 @@ def _unanswered(given):
 
 def _kind(value):
     name = type(value).__name__
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _count(n):

@@ -150,6 +150,15 @@ def decode(data, callable_of=None, most=10_000, torch=False):
     `callable_of(data)` makes the stand-in for a function; arrays of more than `most` numbers are refused; with `torch`
     what was a tensor is one again.
     """
+    try:
+        return _decode(data, callable_of, most, torch)
+    except ValueError:
+        raise
+    except (TypeError, LookupError, ArithmeticError, AttributeError, MemoryError, RecursionError) as error:
+        raise ValueError(f"no value ({type(error).__name__})") from None
+
+
+def _decode(data, callable_of, most, torch):
     import numpy as np
 
     if not isinstance(data, dict):

@@ -82,8 +82,19 @@ def test_random_wrong_functions_never_pass(name, size, sign, seed):
     assert question.judge(question.expected).earned == question.points
 
 
+class Odd:
+    """Raises when it is taken for numbers."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("no array")
+
+    def __float__(self):
+        raise RuntimeError("no number")
+
+
 ODD = [..., None, "0.5", "", float("nan"), float("inf"), 1j, [], [[1, 2], [3]], {}, {1, 2}, object(), len, b"1", True,
-       np.zeros((2, 3, 4)), np.array(["a"]), torch.ones(2, requires_grad=True), 10**400, range(3), int]  # fmt: skip
+       np.zeros((2, 3, 4)), np.array(["a"]), torch.ones(2, requires_grad=True), 10**400, range(3), int,
+       Odd(), [Odd()], torch.ones(2, dtype=torch.bfloat16)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

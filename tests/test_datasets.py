@@ -372,6 +372,8 @@ def test_damaged_cache_files_are_named_and_not_used(tmp_path, monkeypatch):
     good = path.read_bytes()
     flipped = bytearray(good)
     flipped[len(good) // 2] ^= 255
+    locked = bytearray(good)
+    locked[good.index(b"PK\x01\x02") + 8] ^= 1  # the flag of an encrypted file
     no_labels = io.BytesIO()
     np.savez(no_labels, **{key: arrays[key] for key in datasets.KEYS[:3]})
     pickled = io.BytesIO()
@@ -381,6 +383,7 @@ def test_damaged_cache_files_are_named_and_not_used(tmp_path, monkeypatch):
     damaged = [
         good[: len(good) // 2],
         bytes(flipped),
+        bytes(locked),
         b"",
         b"<html>404</html>",
         pickled.getvalue(),

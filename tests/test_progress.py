@@ -59,7 +59,10 @@ def test_practice_questions_leave_no_trace(file):
     assert not file.exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"1a": "x"}', '{"1a": NaN}', "[" * 100_000, "\x00\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", '{"1a": "x"}', '{"1a": NaN}', "[" * 100_000, "\x00\xff", '{"1a": 1' + 400 * "0" + "}"],
+)
 def test_a_broken_file_is_no_trouble(file, content):
     file.write_text(content, encoding="latin-1")
     assert cells()["all"][0] == "0"

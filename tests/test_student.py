@@ -181,6 +181,17 @@ def test_the_rules_of_closing():
     assert closed("%see [`x`](../helpers/core/mlp.py)") == ["see `x`"]
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"cells": 1}', "{", None])
+def test_a_damaged_notebook_is_named(tmp_path, monkeypatch, content):
+    if content is None:  # a cell that is no Python
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = (")])
+        content = nbformat.writes(notebook)
+    (tmp_path / "01_x.ipynb").write_text(content)
+    monkeypatch.setattr(student.build_notebooks, "NOTEBOOKS", tmp_path)
+    with pytest.raises(ValueError, match="01_x.ipynb is damaged .*; build it again with make notebooks$"):
+        student.student_notebooks()
+
+
 def test_a_cell_that_needs_what_is_closed_is_closed_too():
     assert closed("%### Worked", "a = 1", "%## Next", "b = a + 1", "c = b", "d = 2", "print(d)") == [
         "## Next", "d = 2", "print(d)"]  # fmt: skip

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,28 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     training.save_checkpoint(tmp_path / "handout_seed1.checkpoint.npz")
     with pytest.raises(ValueError, match="'handout', 0, 2.*start anew with --no-resume"):
         train_mlp.train("handout", 1, tiny_mnist(), tmp_path, epochs=2, progress=False)
+
+
+def test_damaged_files_and_a_full_disk_are_told_in_a_sentence(tmp_path, monkeypatch):
+    training, checkpoint = train_mlp.Training("handout", seed=0, epochs=2), tmp_path / "handout_seed0.checkpoint.npz"
+    training.save_checkpoint(checkpoint)
+    whole = checkpoint.read_bytes()
+    spoilt = bytearray(whole)
+    spoilt[len(whole) // 2] ^= 1
+    for content in (whole[:-100], whole[:1000], b"", bytes(spoilt)):
+        checkpoint.write_bytes(content)
+        with pytest.raises(ValueError, match=r"is damaged; start anew with --no-resume\.$"):
+            train_mlp.train("handout", 0, tiny_mnist(), tmp_path, epochs=2, progress=False)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(train_mlp.datasets, "mnist", lambda *_: SimpleNamespace(name="MNIST"))
+    monkeypatch.setattr(train_mlp, "samples", lambda *_: tiny_mnist())
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(SystemExit, match="could not be read or written .No space left on device.; make room"):
+        train_mlp.main(["--recipe", "handout", "--epochs", "1", "--no-resume", "--output", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
 
 
 def test_seeds_differ_and_repeat(tmp_path):
