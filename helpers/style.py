@@ -81,9 +81,18 @@ def png(fig, dpi=144):
     raw = io.BytesIO()
     with context():
         fig.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
-    image = Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    return small_png(Image.open(raw).convert("RGB"))
+
+
+def small_png(image):
+    """Return a Pillow image as PNG bytes in at most 256 colours.
+
+    They are chosen to leave no colour far away: chosen by how often they occur, a photograph would get nearly all of
+    them, and a small mark beside it would turn grey.
+    """
     small = io.BytesIO()
-    image.save(small, format="png", optimize=True)
+    few = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(small, format="png", optimize=True)
     return small.getvalue()
 
 

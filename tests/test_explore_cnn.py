@@ -168,6 +168,15 @@ def test_bars_show_the_largest_value_of_each_channel(network, few_images):
     assert explorer.scene.top.get_data()[1] == pytest.approx([100 * largest[4] / largest.max()])
 
 
+def test_the_answer_to_one_image_is_that_of_many(network, few_images):
+    images = torch.from_numpy(few_images.transpose(0, 3, 1, 2).copy())
+    many = training.predict(network, images).numpy()
+    for index in range(6):
+        np.testing.assert_allclose(
+            cnn_studies.answer(network.train(), images[index : index + 1]), many[index], atol=1e-6
+        )
+
+
 def test_one_thread_gives_the_threads_back(network):
     before = torch.get_num_threads()
     with pytest.raises(KeyError), cnn_studies.one_thread():

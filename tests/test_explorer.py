@@ -9,12 +9,16 @@ import re
 import numpy as np
 import pytest
 from explorers import pixels, sweep
+from matplotlib.image import AxesImage
 from PIL import Image
 
 from helpers import style
 from helpers.explore import descent as explore
 from helpers.explore.explorer import Explorer, choice, pick, slider, switch, text, upload, whole
+from helpers.figures import scene
 from helpers.figures.scene import Scene
+
+drawn = AxesImage.draw
 
 
 class Dot(Scene):
@@ -238,6 +242,37 @@ class Words(Scene):
             word.set(text=f"$x_{n}$ = {x:.2f}, gᵧ", x=x, y=3 + k)
         self.words[2].set_text(f"{n}\ntwo lines")
         return f"{n} at {x}."
+
+
+class Maps(Scene):
+    """Images as explorers show them: numbers and colours, upright and upside down, cut off, half transparent."""
+
+    def __init__(self):
+        fig, axes = style.figure(height=2, ncols=6)
+        super().__init__(fig)
+        rng = np.random.default_rng(0)
+        numbers, colours = rng.random((7, 5)), rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        looks = {"cmap": "viridis"}, {"origin": "lower"}, {"extent": (0, 32, 32, 0)}, {"alpha": 0.5}, {"aspect": "auto"}
+        with style.context():
+            for ax, look in zip(axes, looks, strict=False):
+                self.moving(ax.imshow(numbers, **look))
+            self.photograph = self.moving(axes[5].imshow(colours))
+        axes[1].set_xlim(1, 3)
+
+    def update(self, shade):
+        self.photograph.set_data(np.full((9, 9, 3), shade, dtype=np.uint8))
+        return f"{shade}"
+
+
+def test_images_copied_pixel_by_pixel_equal_those_that_are_resampled(monkeypatch):
+    copied, fresh = Maps(), Maps()
+    fallen_back = []
+    monkeypatch.setattr(AxesImage, "draw", lambda self, *a: fallen_back.append(self) or drawn(self, *a))
+    one = np.asarray(Image.open(io.BytesIO(copied.draw(shade=90)[0])))
+    assert len(fallen_back) == 2  # what is cut off and what is half transparent
+    monkeypatch.setattr(scene, "_tile", lambda image, renderer: image.draw(renderer))
+    other = np.asarray(Image.open(io.BytesIO(fresh.draw(shade=90)[0])))
+    assert np.array_equal(one, other)
 
 
 def test_texts_from_memory_equal_texts_drawn_anew(monkeypatch):

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from helpers import style
@@ -54,3 +55,12 @@ def luminance(colour):
 @pytest.mark.parametrize("colour", [style.INK, style.GREY, style.BLUE])
 def test_colours_used_for_text_have_the_contrast_that_reading_needs(colour):
     assert (luminance(style.PAPER) + 0.05) / (luminance(colour) + 0.05) >= 4.5
+
+
+def test_a_small_mark_beside_a_photograph_keeps_its_colour():
+    rows, columns = np.indices((300, 300))
+    pixels = np.stack([columns / 2, rows / 2, 40 + (rows + columns) / 4], axis=-1).astype(np.uint8)
+    mark = np.array(to_rgb(style.ORANGE)) * 255
+    pixels[10:16, 10:16] = mark.round()
+    kept = np.asarray(Image.open(io.BytesIO(style.small_png(Image.fromarray(pixels)))).convert("RGB")).astype(int)
+    assert np.abs(kept[10:16, 10:16] - mark).max() < 12

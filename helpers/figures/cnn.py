@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from helpers import style
-from helpers.core import cnn_studies, training
+from helpers.core import cnn_studies
 from helpers.figures.scene import Scene
 
 
@@ -302,8 +302,7 @@ class AnswerScene(Scene):
             tensor = torch.from_numpy(self.images[image].transpose(2, 0, 1)[None].copy())
             truth = int(self.labels[image])
             said = f"Test image {image}, a {self.class_names[truth]}."
-        with cnn_studies.one_thread():
-            probabilities = training.predict(self.network, tensor)[0].numpy()
+        probabilities = cnn_studies.answer(self.network, tensor)
         self.image.set_data(tensor[0].permute(1, 2, 0).numpy())
         best = int(probabilities.argmax())
         for label, (bar, percent) in enumerate(zip(self.bars, self.percents, strict=True)):

@@ -319,6 +319,51 @@ def test_lists_boxes_and_text_change_the_picture(notebook):
             assert code(explorer) == start and words.input_value() == value_in(start, field.get_attribute("data-name"))
 
 
+def choose_file(page, explorer, button, name, content):
+    """Press the button by key and hand the page a file."""
+    said = explorer.locator(".sentence").text_content()
+    with page.expect_file_chooser() as chooser:
+        button.focus()
+        button.press("Enter")
+    chooser.value.set_files({"name": name, "mimeType": "image/png", "buffer": content})
+    # The page asks once it has read the file, or says at once what is wrong with it.
+    acts = "([root, said]) => root.ariaBusy === 'true' || root.querySelector('.sentence').textContent !== said"
+    page.wait_for_function(acts, arg=[explorer.element_handle(), said])
+    quiet(explorer)
+
+
+def test_a_picture_of_ones_own_can_be_uploaded(notebook):
+    for explorer in explorers(notebook):
+        button = explorer.locator(".field.file button")
+        if not button.count():
+            continue
+        start, before, sentence = code(explorer), picture(explorer), explorer.locator(".sentence")
+        own = io.BytesIO()
+        Image.linear_gradient("L").resize((120, 80)).convert("RGB").save(own, format="png")
+        choose_file(notebook, explorer, button, "my own.png", own.getvalue())
+        assert sentence.inner_text().startswith(
+            "my own.png, 120×80 pixels, was cut to its middle square and resized to 32×32."
+        )
+        assert explorer.locator(".field.file output").inner_text() == "my own.png"
+        assert np.any(picture(explorer) != before)
+        agrees(explorer, notebook)
+        uploaded = code(explorer)
+        assert explorer.locator("code").evaluate("element => element.getBoundingClientRect().height") < 90
+        for content, complaint in (
+            (b"some words", "Not drawn. words.png is not an image that can be read; give a PNG or JPEG file."),
+            (bytes(7_100_000), "Not drawn. words.png has 7.1 MB; choose a file of at most 7 MB, or shrink it first."),
+        ):
+            choose_file(notebook, explorer, button, "words.png", content)
+            assert sentence.inner_text() == complaint and sentence.get_attribute("role") == "alert"
+            assert code(explorer) == uploaded and explorer.locator(".field.file output").inner_text() == "my own.png"
+        explorer.get_by_role("button", name="Next").press("Enter")  # a test image takes its place
+        quiet(explorer)
+        assert value_in(code(explorer), "file") == "" and sentence.get_attribute("role") == "status"
+        agrees(explorer, notebook)
+        press_button(explorer, "Reset")
+        assert code(explorer) == start
+
+
 def test_a_number_can_be_typed_between_the_steps(notebook):
     for explorer in explorers(notebook):
         fields = explorer.locator(".field.slider").all()
