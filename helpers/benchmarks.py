@@ -49,6 +49,7 @@ NETWORKS = ((784, 256, 128, 10), (784, 800, 400, 10))
 EXPLORERS = ("descent.descend", "descent.race", "gates.neuron", "gates.hidden_plane", "backprop.backpropagation",
              "convolution.window", "mlp.knobs", "mlp.draw", "cnn.feature_maps", "cnn.answers")  # fmt: skip
 BATCH_SIZE, LEARNING_RATE, MOMENTUM = 128, 0.05, 0.9
+STOPPED = "stopped before"
 GOAL = 0.70  # the accuracy to which the CNN is timed
 
 
@@ -609,7 +610,7 @@ def versions():
 def measure(names, quick, path, install=False):
     """Measure these sections one after the other, each kept in the file `path` as soon as it is done.
 
-    Returns {name: reason} of those that could not be measured.
+    Returns {name: reason} of those that could not be measured, or were not reached before Ctrl-C.
     """
     record = report.read(path) if path.exists() else {"sections": {}}
     failed = {}
@@ -622,6 +623,9 @@ def measure(names, quick, path, install=False):
         options = {"install": install} if name == "setup" else {}
         try:
             seconds, results = timed(functools.partial(section, quick, left_out, **options))
+        except KeyboardInterrupt:
+            failed |= dict.fromkeys(names[names.index(name) :], STOPPED)
+            break
         except Exception as reason:  # whatever it is, the sections after this one are still wanted
             failed[name] = sentence(reason)
             print(f"  Not measured: {failed[name]}.")
@@ -669,15 +673,13 @@ def main(arguments=None):
             sys.exit(f"There is no {path} yet; measure first with make bench.")
     except (OSError, ValueError) as reason:
         sys.exit(f"{reason}.")
-    except KeyboardInterrupt:
-        sys.exit(f"\nStopped; what was measured until then is in {path}. --readme draws it.")
     if not options.readme:
         shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         print(f"\n{(time.perf_counter() - start) / 60:.1f} minutes. Kept in {shown} and drawn beside it"
               + ("." if options.quick else "; README's table is made of it."))  # fmt: skip
     for name, why in failed.items():
         print(f"Not measured: {name} ({why}).")
-    return int(len(failed) == len(names))
+    return int(len(failed) == len(names) or STOPPED in failed.values())
 
 
 if __name__ == "__main__":

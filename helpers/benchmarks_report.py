@@ -33,15 +33,22 @@ def read(path):
 def publish(path, readme=None):
     """Draw the record in the file `path` into a picture beside it, and write its table into the file `readme`.
 
-    Raises ValueError where the record cannot be read or README has lost its two marks.
+    Raises ValueError where the record cannot be read, is another version's, or README has lost its two marks.
     """
     record = read(path)
     if not record["sections"]:
         return
+    try:
+        picture = style.png(draw(record))
+        text = with_table(Path(readme).read_text(encoding="utf-8"), record) if readme else ""
+    except (KeyError, TypeError, AttributeError, IndexError) as reason:
+        raise ValueError(
+            f"{Path(path).name} is not what this version of the workbook measures (missing: {reason}); "
+            "remove it and measure anew with make bench"
+        ) from None
     with whole(Path(path).with_suffix(".png")) as part:
-        part.write_bytes(style.png(draw(record)))
+        part.write_bytes(picture)
     if readme:
-        text = with_table(Path(readme).read_text(encoding="utf-8"), record)
         with whole(readme) as part:
             part.write_text(text, encoding="utf-8", newline="\n")
 

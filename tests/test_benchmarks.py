@@ -220,13 +220,24 @@ def test_a_damaged_record_ends_in_a_sentence(content, elsewhere):
         benchmarks.main(["setup"])
 
 
-def test_stopping_keeps_what_was_measured(monkeypatch, elsewhere):
+def test_a_record_of_another_version_ends_in_a_sentence(elsewhere, record):
+    record["sections"]["notebooks"]["results"] = {"minutes": 3}
+    (elsewhere / "artifacts" / "benchmarks.json").write_text(json.dumps(record))
+    with pytest.raises(SystemExit, match=r"not what this version of the workbook measures \(missing: 'seconds'\)"):
+        benchmarks.main(["--readme"])
+    assert not (elsewhere / "artifacts" / "benchmarks.png").exists()
+
+
+def test_stopping_keeps_what_was_measured(monkeypatch, capsys, elsewhere):
     def stops(quick, left_out):
         raise KeyboardInterrupt
 
     stand_in(monkeypatch, setup=size, notebooks=stops)
-    with pytest.raises(SystemExit, match="Stopped; what was measured until then"):
-        benchmarks.main(["setup", "notebooks"])
+    assert benchmarks.main(["setup", "notebooks", "browser"]) == 1
+    assert capsys.readouterr().out.endswith(
+        "Not measured: notebooks (stopped before).\nNot measured: browser (stopped before).\n"
+    )
+    assert "2.00 GB" in (elsewhere / "README.md").read_text(encoding="utf-8")
     assert list(report.read(elsewhere / "artifacts" / "benchmarks.json")["sections"]) == ["setup"]
 
 
