@@ -78,6 +78,7 @@ def test_an_uploaded_picture_is_read_and_the_code_holds_it(network, tmp_path):
         "pictures my cat asleep.png, 90×60 pixels, was cut to its middle square and resized to 32×32. The network says "
     )
     assert said in frame["sentence"] and not frame["problem"]
+    assert explorer.scene.source.get_text() == "a picture of your own"  # and none of the data set
     assert frame["values"]["file"]["name"].endswith("my cat asleep.png")
     (tmp_path / "own.png").write_bytes(png(90, 60))
     from_disk = explore.answers(image=2, file=str(tmp_path / "own.png"), network=network)

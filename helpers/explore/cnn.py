@@ -67,7 +67,7 @@ def answers(image=0, file="", network=None):
     formats = ",".join(f"image/{kind.lower()}" for kind in cnn.IMAGE_FORMATS)
     controls = {
         "image": whole("test image", image, 0, len(labels) - 1),
-        "file": upload("or your own", file, cnn_studies.pack_image, formats),
+        "file": upload("your own picture", file, cnn_studies.pack_image, formats),
     }
 
     def image_chosen(change):

@@ -20,7 +20,7 @@ def _bare(ax):
 
 
 def _source(fig, name):
-    fig.suptitle(name, fontsize=10, color=style.GREY, x=0.008, ha="left")
+    return fig.suptitle(name, fontsize=10, color=style.GREY, x=0.008, ha="left")
 
 
 def gallery(images, labels, class_names, name, columns=6):
@@ -280,7 +280,7 @@ class AnswerScene(Scene):
         with style.context():
             self.image = self.moving(left.imshow(np.zeros((32, 32, 3), np.uint8)))
             left.set(title="what the network sees", xlabel="32 × 32 pixels", anchor="N")
-            _source(fig, name)
+            self.name, source = name, _source(fig, name)
             _bare(left)
             places = np.arange(len(class_names))
             self.bars = [self.moving(bar) for bar in right.barh(places, np.zeros(len(places)), color=style.SKY)]
@@ -292,6 +292,7 @@ class AnswerScene(Scene):
                       xlabel="probability, %; the diamond marks the truth")  # fmt: skip
             right.grid(axis="y", visible=False)
             self._lay_out()
+            self.source = self.moving(source)  # only now: what moves gets no room of its own
 
     def update(self, image, file):
         """Show the test image `image`, or, unless it is empty, the reader's own image that `file` names or holds."""
@@ -303,6 +304,7 @@ class AnswerScene(Scene):
             truth = int(self.labels[image])
             said = f"Test image {image}, a {self.class_names[truth]}."
         probabilities = cnn_studies.answer(self.network, tensor)
+        self.source.set_text("a picture of your own" if truth is None else self.name)
         self.image.set_data(tensor[0].permute(1, 2, 0).numpy())
         best = int(probabilities.argmax())
         for label, (bar, percent) in enumerate(zip(self.bars, self.percents, strict=True)):

@@ -453,6 +453,7 @@ def test_the_line_as_code_can_be_copied(notebook):
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_it_fits_and_can_be_read_in_light_and_dark(notebook, theme, screenshots):
     change_theme(notebook, theme)
+    notebook.set_viewport_size({"width": 1000, "height": 1400})  # the highest one fits between the bars of JupyterLab
     try:
         for explorer in explorers(notebook):
             assert explorer.evaluate("root => root.scrollWidth <= root.clientWidth")
@@ -463,4 +464,5 @@ def test_it_fits_and_can_be_read_in_light_and_dark(notebook, theme, screenshots)
             shot = f"{notebook.name[:2]}_{name_of(explorer).partition('.')[2]}_{theme.split()[1].lower()}.png"
             explorer.screenshot(path=screenshots / shot)
     finally:
+        notebook.set_viewport_size({"width": 1000, "height": 1000})
         change_theme(notebook, "JupyterLab Light")
