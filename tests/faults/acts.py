@@ -29,8 +29,6 @@ CONTEXT.set_forkserver_preload(
         "torch._dynamo",
     ]
 )
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = "1"  # before the server starts: a pool of threads does not survive a fork
 CNN = ["--batch-size", "60", "--precision", "float32", "--set", "widths=[8,12,16]", "--set", "sizes=[16]"]
 NOTEBOOK = """# %% [markdown]
 # # A small notebook

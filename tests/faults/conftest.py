@@ -8,14 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # test_datasets has a server of its own
-
 import acts
+import pytest
 
 from helpers import datasets
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # test_datasets has a server of its own
 ROWS = pytest.StashKey[list]()
 SEED = pytest.StashKey[int]()
 
@@ -26,6 +24,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # no pool of threads survives a fork
     config.stash[ROWS] = []
     given = config.getoption("--seed")
     config.stash[SEED] = random.SystemRandom().randrange(10**6) if given is None else given
