@@ -43,10 +43,13 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 import nbformat
 import numpy as np
@@ -140,7 +143,7 @@ class Network:
         if not numbers or not fits or sizes[-1] != 10 or len(sizes) < 2:
             raise ValueError("its weights do not lead from 784 pixels to 10 digits")
         self.weights, self.biases, self.kinds = weights, biases, kinds
-        self.activation = np.tanh
+        self.activation: Callable = np.tanh
 
     def forward(self, x):
         """Return the logits of x (n, 784)."""
@@ -200,18 +203,16 @@ class Judge:
 
     def _stand(self, number, data):
         if "network" in data:
-            layers = [[decode(a, None, 5_000_000) for a in data["network"][name]] for name in ("W", "b")]
-            return Network(*layers, [str(kind) for kind in data.get("activations", ())])
+            weights, biases = ([decode(a, None, 5_000_000) for a in data["network"][name]] for name in ("W", "b"))
+            return Network(weights, biases, [str(kind) for kind in data.get("activations", ())])
         return Stand(self._ask, number, data)
 
     def _probe(self, run, parts, *_):
         """Let one probe run inside, on the pieces that are there, and return what comes out."""
-        function, arguments, settings = run, (), {}
-        if isinstance(run, partial):
-            function, arguments, settings = run.func, run.args, run.keywords
+        probe = partial(run)  # one that is a partial already stays as it is
         return self._ask({
-            "probe": function.__name__, "parts": list(parts), "arguments": [encode(a) for a in arguments],
-            "settings": {name: encode(value) for name, value in settings.items()},
+            "probe": probe.func.__name__, "parts": list(parts), "arguments": [encode(a) for a in probe.args],
+            "settings": {name: encode(value) for name, value in probe.keywords.items()},
         })  # fmt: skip
 
     def _ask(self, wish):
@@ -239,7 +240,8 @@ def judge_network(network):
 
 
 def _rate(verdict):
-    return float(re.match(r"[\d.]+", verdict.sentence + "100").group() if verdict.sentence[:1].isdigit() else 100)
+    stated = re.match(r"\d+(?:\.\d+)?", verdict.sentence)
+    return float(stated[0]) if stated else 100.0
 
 
 def read_network(path):
@@ -283,6 +285,7 @@ class Inside:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
+        self.output = cast(BufferedReader, self.process.stdout)
         self.over = threading.Event()
         self.threads = [threading.Thread(target=work, daemon=True) for work in (self._drain, self._watch)]
         for thread in self.threads:
@@ -297,7 +300,7 @@ class Inside:
         for thread in self.threads:
             thread.join(5)
         os.close(self.channel.number)
-        self.process.stdout.close()
+        self.output.close()
 
     def kill(self, why=""):
         """End the process and all that it started."""
@@ -320,7 +323,7 @@ class Inside:
         """Count what is printed, look for claims in the beginning of it, and throw it away."""
         with contextlib.suppress(ValueError, OSError):
             tail = ""
-            while block := self.process.stdout.read1(1 << 16):
+            while block := self.output.read1(1 << 16):
                 if self.printed < 1_000_000:
                     tail = tail[-40:] + block.decode(errors="replace")
                     self.claims |= set(CLAIM.findall(tail))
@@ -355,8 +358,8 @@ def environment(base):
 def grade_file(edition, asked, skip, folder, submission, files, name, limits, hidden):
     """Run and judge the file `name` of a submission, {relative name: path} in `files`, and return its Report."""
     report, begun = Report(submission, name), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="grade.", dir=folder) as base:
-        base = Path(base)
+    with tempfile.TemporaryDirectory(prefix="grade.", dir=folder) as place:
+        base = Path(place)
         os.symlink(edition, base / "edition")  # becomes a mount inside
         work = base / ("copy" if limits.contained else "work")
         try:
@@ -433,7 +436,7 @@ def _which(name, found, asked):
     stem = Path(name).name
     numbered = [own for own in asked if own[:2] == stem[:2]]
     shared = {own: len(set(found) & set(questions)) for own, questions in asked.items()}
-    best = max(shared, key=shared.get)
+    best = max(shared, key=lambda own: shared[own])
     return best if shared[best] and not (numbered and shared[numbered[0]]) else (numbered or [None])[0]
 
 
@@ -507,7 +510,7 @@ def submissions(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_dir() and not entry.is_symlink():
-            files = {}
+            files: dict[str, Path] = {}
             for place, inner, names in os.walk(entry):
                 inner[:] = sorted(i for i in inner if not i.startswith((".", "__")))
                 files |= {str((Path(place) / n).relative_to(entry)): Path(place) / n for n in sorted(names)}
@@ -538,8 +541,8 @@ def grade(folder, jobs=None, limits=None, progress=False):
     if reason:
         raise ValueError(f"notebooks cannot be shut in: {reason}. For notebooks that you trust say --uncontained.")
     hidden = [folder.resolve(), *(ROOT / name for name in HIDDEN)]
-    with tempfile.TemporaryDirectory(prefix="grading.") as base:
-        base = Path(base).resolve()
+    with tempfile.TemporaryDirectory(prefix="grading.") as place:
+        base = Path(place).resolve()
         hidden = [path for path in hidden if path not in base.parents]
         edition = base / "edition"
         asked, skip = prepare(edition)
@@ -561,7 +564,7 @@ def grade(folder, jobs=None, limits=None, progress=False):
 
 def totals(reports):
     """Return {submission: (earned, possible)}; a question that several files answer counts once, at its best."""
-    best = {}
+    best: dict[str, dict] = {}
     for report in reports:
         mine = best.setdefault(report.submission, {})
         for question, verdict in report.verdicts.items():
