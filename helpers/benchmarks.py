@@ -613,7 +613,7 @@ def measure(names, quick, path, install=False):
     Returns {name: reason} of those that could not be measured, or were not reached before Ctrl-C.
     """
     record = report.read(path) if path.exists() else {"sections": {}}
-    failed = {}
+    failed: dict[str, str] = {}
     for name in names:
         section = SECTIONS[name]
         print(f"\n{question(name)}  [{name}]", flush=True)
