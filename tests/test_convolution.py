@@ -75,14 +75,6 @@ def test_question_4b_has_only_the_stride_four_thirds():
     assert [room.size_arithmetic(4, 2, s, 1).size for s in (1, 2, 3, 4)] == [5, 3, None, 2]
 
 
-@given(sizes, st.integers(1, 5), st.integers(1, 3))
-@settings(deadline=None, max_examples=50)
-def test_same_padding_keeps_the_size(size, kernel_size, dilation):
-    before, after = room.same_padding(kernel_size, dilation)
-    assert room.output_size(size, kernel_size, 1, (before, after), dilation) == size
-    assert (before == after) == (dilation * (kernel_size - 1) % 2 == 0)
-
-
 # --- convolution against torch and scipy ---
 
 
@@ -457,7 +449,7 @@ def test_text_that_is_no_grid_gets_a_sentence(text, sentence):
         (lambda: room.size_keeping_stride(1, 1), "input_size 1 gives no equation"),
         (lambda: room.trace(F[None], FILTER_2), r"feature_map has shape \(1, 4, 4\)"),
         (lambda: room.trace(F, FILTER_2, stride=3, padding=1), r"\(4 \+ 2 - 2\)/3 \+ 1 is not a whole number"),
-        (lambda: room.same_padding(0), "kernel_size 0 is not a whole number"),
+        (lambda: room.output_size(4, 0), "kernel_size 0 is not a whole number"),
         (lambda: room.as_matrix(FILTER_1, (4,)), "map_shape .* is not a number or a pair"),
         (lambda: room.dense_averaging_kernels(1.5), "channels 1.5 is not a whole number"),
         (lambda: room.flip([1, 2]), r"kernel has shape \(2,\)"),

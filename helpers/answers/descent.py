@@ -1,6 +1,5 @@
 """What Theory 1 expects, and the slips that lead elsewhere; every value is computed by making the slip."""
 
-import numpy as np
 
 from helpers import assignment as given
 from helpers.checks import Question, Slip
@@ -162,8 +161,3 @@ QUESTIONS = {
         ),
     )
 }  # fmt: skip
-
-
-def trajectory_values(trajectory):
-    """Return the six numbers that a check asks for, from a Trajectory of three steps."""
-    return (*np.asarray(trajectory.x[1:]), *np.asarray(trajectory.value[1:]))

@@ -123,17 +123,6 @@ def output_size(
     return size
 
 
-def same_padding(kernel_size: int, dilation: int = 1) -> tuple[int, int]:
-    """Give the padding (before, after) that keeps the size at stride 1.
-
-    The two sides are equal for an odd span; for an even one the side after gets one cell more.
-    """
-    _whole("kernel_size", kernel_size, 1)
-    _whole("dilation", dilation, 1)
-    total = dilation * (kernel_size - 1)
-    return total // 2, total - total // 2
-
-
 def size_keeping_stride(input_size: int, kernel_size: int, padding: int | tuple = 0) -> Fraction:
     """Solve (n + p - k)/s + 1 = n for the stride s: the only stride that could keep the size, whole or not.
 

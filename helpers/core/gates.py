@@ -235,19 +235,6 @@ def margin(network, gate):
     return min(row.z if row.wanted == 1 else -row.z for row in truth_table(network, gate))
 
 
-def distance_margin(network, gate):
-    """Return the distance in the input plane from a single neuron's line to the closest corner: margin / |w|.
-
-    Raises ValueError for a network with a hidden layer, whose boundary is no line, and for zero weights.
-    """
-    if len(network.layers) != 1:
-        raise ValueError("Only a single neuron has a straight boundary; give a network without hidden layer.")
-    length = np.linalg.norm(network.layers[0][0])
-    if length == 0:
-        raise ValueError("All weights are zero, so there is no boundary line; give at least one non-zero weight.")
-    return margin(network, gate) / length
-
-
 def computes(network):
     """Return the truth table that a network computes at its corners, as a tuple of zeros and ones."""
     return tuple(network.classify(corners(network.sizes[0])).tolist())
