@@ -416,6 +416,9 @@ def predict(options, say=print):
 
 def main(arguments=None):
     """Run the command line; return 0, or 1 after a sentence on what went wrong, or 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no × shows a question mark
     try:
         options = options_from(arguments)
         if options.evaluate:

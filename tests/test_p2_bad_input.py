@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -155,3 +156,12 @@ def test_a_good_model_is_not_refused(folder, capsys):
     again = [*COMMON, "--data", str(folder), "--output", str(folder), "--resume"]
     assert p2.main(again) == 0 and "Resumed after epoch 1" in capsys.readouterr().out
     assert cnn.load_model(folder / "p2_model.pkl").widths == (4, 6, 8)
+
+
+def test_a_terminal_that_lacks_letters_shows_question_marks(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(p2, "predict", lambda options: print("32×32 █"))
+    assert p2.main(["--predict", "cat.png"]) == 0
+    terminal.flush()
+    assert terminal.buffer.getvalue() == b"32?32 ?\n"
