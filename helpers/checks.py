@@ -122,6 +122,33 @@ class Question:
 
 
 @dataclass(frozen=True)
+class BandQuestion(Question):
+    """A question answered by a rate, whose points are those of the band that it lies in.
+
+    A slip's `make(rate)` says whether it explains the rate. A kind of rate implements `_band(rate, source)`, which
+    calls `_graded` with its sentence.
+    """
+
+    def _judge_rate(self, given, name, example):
+        array, trouble = read_number(given)
+        if trouble or array.size != 1:
+            return self._verdict("unreadable", f"the {name} {trouble or f'is one number, such as {example}.'}")
+        rate = float(array.reshape(()))
+        for slip in self.slips:
+            if slip.make(rate):
+                return self._verdict("wrong", slip.sentence)
+        return self._band(rate, "your number")
+
+    def _band(self, rate, source):
+        raise NotImplementedError
+
+    def _graded(self, said, earned, onward):
+        extra = f", {earned - self.points:g} of them extra" if earned > self.points else ""
+        status = "right" if earned >= self.points else "wrong"
+        return self._verdict(status, f"{said} earns {earned} points{extra}.{onward}", earned)
+
+
+@dataclass(frozen=True)
 class FunctionQuestion(Question):
     """A question answered by a function, judged by what it returns on inputs it has not seen.
 

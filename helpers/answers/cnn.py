@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from helpers import datasets
-from helpers.checks import Question, Slip, Verdict, read_number
+from helpers.checks import BandQuestion, Question, Slip, Verdict
 from helpers.core import cnn_studies as studies
 
 # ------------------------------------------------------------------------------------------------------- sizes
@@ -140,7 +140,7 @@ _LOSS = Question(
 
 
 @dataclass(frozen=True)
-class AccuracyQuestion(Question):
+class AccuracyQuestion(BandQuestion):
     """A question answered by a test accuracy, which is believed, or by a trained network, which is measured."""
 
     batch: int = 500
@@ -155,23 +155,13 @@ class AccuracyQuestion(Question):
             return self._verdict("unreadable", said)
         if callable(given[0]):
             return self._measure(given[0])
-        array, trouble = read_number(given[0])
-        if trouble or array.size != 1:
-            return self._verdict("unreadable", f"the accuracy {trouble or 'is one number, such as 0.91.'}")
-        accuracy = float(array.reshape(()))
-        for slip in self.slips:
-            if slip.make(accuracy):
-                return self._verdict("wrong", slip.sentence)
-        return self._band(accuracy, "your number")
+        return self._judge_rate(given[0], "accuracy", "0.91")
 
     def _band(self, accuracy, source):
         earned = studies.grade(accuracy)[0]
-        extra = f", {earned - self.points:g} of them extra" if earned > self.points else ""
-        status = "right" if earned >= self.points else "wrong"
         above = [(limit, points) for limit, points in studies.BANDS if points > earned]
         onward = f" Above {above[-1][0]:.0%} earns {above[-1][1]}." if above else ""
-        sentence = f"{accuracy:.2%} test accuracy ({source}) earns {earned} points{extra}.{onward}"
-        return self._verdict(status, sentence, earned)
+        return self._graded(f"{accuracy:.2%} test accuracy ({source})", earned, onward)
 
     def _measure(self, network):
         if isinstance(network, type):

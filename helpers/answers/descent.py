@@ -1,6 +1,5 @@
 """What Theory 1 expects, and the slips that lead elsewhere; every value is computed by making the slip."""
 
-
 from helpers import assignment as given
 from helpers.checks import Question, Slip
 from helpers.core import descent

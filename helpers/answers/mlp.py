@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from helpers import datasets
-from helpers.checks import Question, Slip, Verdict, read_number
+from helpers.checks import BandQuestion, Question, Slip, Verdict
 from helpers.core import probes
 
 
@@ -647,7 +647,7 @@ _BANDS = ((0.05, 10), (0.10, 5), (0.20, 3))
 
 
 @dataclass(frozen=True)
-class ErrorQuestion(PieceQuestion):
+class ErrorQuestion(BandQuestion, PieceQuestion):
     """A question answered by a test error rate, which is believed, or by a trained network, which is measured."""
 
     def judge(self, *given) -> Verdict:
@@ -658,22 +658,12 @@ class ErrorQuestion(PieceQuestion):
             return self._verdict("unreadable", f"give one thing, the error rate or the network; {len(given)} given.")
         if hasattr(given[0], "forward") and not isinstance(given[0], type):
             return self._measure(given[0])
-        array, trouble = read_number(given[0])
-        if trouble or array.size != 1:
-            return self._verdict("unreadable", f"the error rate {trouble or 'is one number, such as 0.03.'}")
-        rate = float(array.reshape(()))
-        for slip in self.slips:
-            if slip.make(rate):
-                return self._verdict("wrong", slip.sentence)
-        return self._band(rate, "your number")
+        return self._judge_rate(given[0], "error rate", "0.03")
 
     def _band(self, rate, source):
         earned = next((points for limit, points in _BANDS if rate < limit), 0)
-        extra = f", {earned - self.points:g} of them extra" if earned > self.points else ""
-        status = "right" if earned >= self.points else "wrong"
         onward = {10: "", 5: " Below 5 % earns 10.", 3: " Below 10 % earns 5.", 0: " Below 20 % earns 3."}[earned]
-        sentence = f"{100 * rate:.2f} % test error ({source}) earns {earned} points{extra}.{onward}"
-        return self._verdict(status, sentence, earned)
+        return self._graded(f"{100 * rate:.2f} % test error ({source})", earned, onward)
 
     def _measure(self, network):
         data = datasets.mnist()
