@@ -1,7 +1,9 @@
 """Every command of README.md and CONTRIBUTING.md as it stands, in a clone of the project: make test-docs."""
 
+import contextlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -63,52 +65,50 @@ def test_a_command_that_comes_to_its_end(clone, surroundings, command):
     assert foreign == [], "it changed files that it should have left or written as they were"
 
 
-def stop(process):
-    """Press Ctrl-C in the terminal of a command, and wait for its end."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
+@contextlib.contextmanager
+def started(command, place, surroundings, how):
+    """Start a command in a session of its own; yield it and a function that waits for something in its log.
+
+    At the end the signal `how` goes to all that it started.
+    """
+    with open(place / "log", "w+") as log, subprocess.Popen(
+        shlex.split(command), cwd=place, env=surroundings, stdout=log, stderr=log, start_new_session=True
+    ) as process:  # fmt: skip
+
+        def wait_for(look):
+            deadline = time.monotonic() + COMPLETE
+            while not (found := look()):
+                assert process.poll() is None and time.monotonic() < deadline, (place / "log").read_text()
+                time.sleep(0.2)
+            return found
+
+        try:
+            yield process, wait_for
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, how)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
 
 
 @pytest.mark.parametrize("command", documented.UNTIL)
 def test_a_long_training_starts_saves_and_can_be_stopped(clone, surroundings, command):
-    with open(clone / "log", "w+") as log:
-        process = subprocess.Popen(command.split(), cwd=clone, env=surroundings, stdout=log, stderr=log,
-                                   start_new_session=True)  # fmt: skip
-        try:
-            deadline = time.monotonic() + COMPLETE
-            while not list(clone.glob(documented.UNTIL[command])):
-                assert process.poll() is None and time.monotonic() < deadline, (clone / "log").read_text()
-                time.sleep(0.2)
-        finally:
-            stop(process)
+    with started(command, clone, surroundings, signal.SIGINT) as (process, wait_for):
+        wait_for(lambda: list(clone.glob(documented.UNTIL[command])))
     assert process.returncode != 0 and "Traceback" not in (clone / "log").read_text()
 
 
 @pytest.mark.parametrize("command", documented.LABS)
 def test_jupyterlab_serves_the_first_notebook(clone, surroundings, command):
-    with open(clone / "log", "w+") as log:
-        process = subprocess.Popen(command.split(), cwd=clone, env=surroundings, stdout=log, stderr=log,
-                                   start_new_session=True)  # fmt: skip
-        try:
-            deadline, found = time.monotonic() + 120, None
-            while not found:
-                assert process.poll() is None and time.monotonic() < deadline, (clone / "log").read_text()
-                time.sleep(0.2)
-                found = re.search(r"(http://(?:127\.0\.0\.1|localhost):\d+)/lab/tree/(\S+?)\?token=(\w+)",
-                                  (clone / "log").read_text())  # fmt: skip
-            address, notebook, token = found.groups()
-            assert notebook.endswith("00_start_here.ipynb")
-            with urllib.request.urlopen(f"{address}/api/contents/{notebook}?token={token}", timeout=60) as answer:
-                assert b"Start here" in answer.read()
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
+    address = re.compile(r"(http://(?:127\.0\.0\.1|localhost):\d+)/lab/tree/(\S+?)\?token=(\w+)")
+    with started(command, clone, surroundings, signal.SIGTERM) as (_, wait_for):
+        host, notebook, token = wait_for(lambda: address.search((clone / "log").read_text())).groups()
+        assert notebook.endswith("00_start_here.ipynb")
+        with urllib.request.urlopen(f"{host}/api/contents/{notebook}?token={token}", timeout=60) as answer:
+            assert b"Start here" in answer.read()
 
 
 def test_an_environment_made_by_hand(clone, surroundings, tmp_path):
