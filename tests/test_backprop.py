@@ -375,3 +375,58 @@ def test_bad_input_gets_one_sentence(call, words):
     with pytest.raises(ValueError, match=words) as caught:
         call(*backprop.worked_example())
     assert "\n" not in str(caught.value)
+
+
+QUICK = settings(max_examples=25, deadline=None)
+
+
+@QUICK
+@given(st.lists(st.floats(-50, 50), min_size=2, max_size=6), st.data())
+def test_cross_entropy_is_a_shift_invariant_cost_of_the_right_class(f2, data):
+    label = data.draw(st.integers(1, len(f2)))
+    y, f2 = backprop.one_hot(label, len(f2)), np.array([f2])
+    assert y.sum() == 1 and y[0, label - 1] == 1
+    E = backprop.cross_entropy(f2, y)
+    assert E >= 0 and E == pytest.approx(float(-np.log(special.softmax(f2, axis=1))[0, label - 1]), abs=1e-9)
+    assert backprop.cross_entropy(f2 + 7.0, y) == pytest.approx(E, abs=1e-9)
+    assert backprop.naive_cross_entropy(f2, y) == pytest.approx(E, abs=1e-6)
+    np.testing.assert_allclose(backprop.naive_softmax(f2), special.softmax(f2, axis=1), atol=1e-12)
+
+
+@QUICK
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=3), st.floats(-3, 3), st.floats(-2, 2))
+def test_difference_quotients_are_those_of_a_cubic(coefficients, at, other):
+    a, b, c = coefficients
+
+    def cubic(v):
+        return float((a * v**3 + b * v**2 + c * v).sum())
+
+    v = np.array([[at, other]])
+    derivative = 3 * a * v**2 + 2 * b * v + c
+    close = 1e-6 * (1 + np.abs(derivative).max())
+    np.testing.assert_allclose(backprop.central_difference(cubic, v), derivative, atol=close)
+    np.testing.assert_allclose(backprop.forward_difference(cubic, v, step=1e-6), derivative, atol=1e3 * close)
+    assert backprop.difference_resolution(cubic(v)) <= close
+
+
+@QUICK
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5), st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=5))
+def test_relative_error_is_symmetric_and_at_most_two(first, second):
+    second = second[: len(first)]
+    error = backprop.relative_error(first, second)
+    assert error == backprop.relative_error(second, first) and 0 <= error <= 2
+    assert backprop.relative_error(first, first) == 0
+    assert backprop.relative_error(first, second, resolution=1e-3) <= error
+
+
+@QUICK
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["W1", "b1", "W2", "b2", "x", "f1", "a", "f2"]))
+def test_every_numerical_gradient_is_the_derivative_along_a_random_direction(seed, name):
+    rng = np.random.default_rng(seed)
+    net = backprop.TwoLayerNet(*(rng.normal(size=shape) for shape in ((3, 4), (1, 4), (4, 2), (1, 2))))
+    values = net.forward(rng.normal(size=(1, 3)), backprop.one_hot(int(rng.integers(1, 3)), 2))
+    gradient = backprop.numerical_gradient(net, values, name)
+    loss, at = backprop.loss_of(net, values, name), getattr(net if name in backprop.PARAMETERS else values, name)
+    along, h = rng.normal(size=at.shape), 1e-5
+    slope = (loss(at + h * along) - loss(at - h * along)) / (2 * h)
+    assert float((gradient * along).sum()) == pytest.approx(slope, rel=1e-5, abs=1e-7)

@@ -1,5 +1,7 @@
 """What is said about a trained network: grades, confusions, the record of a training, and the report."""
 
+import io
+import itertools
 import json
 import shutil
 import subprocess
@@ -8,9 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from helpers import datasets, p2, p2_report
-from helpers.core import cnn, cnn_studies
+from helpers.core import cnn, cnn_studies, training
 
 
 @pytest.mark.parametrize(
@@ -294,3 +299,88 @@ def test_a_stand_in_is_answered_by_the_network(tmp_path):
 def test_a_missing_record_is_named(tmp_path):
     with pytest.raises(ValueError, match="run python -m helpers.p2_report"):
         cnn_studies.read_record(tmp_path)
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.integers(1, 60))
+def test_rows_columns_and_orders_of_random_answers(seed, n):
+    rng = np.random.default_rng(seed)
+    probabilities, labels = rng.dirichlet(np.ones(10), n), rng.integers(0, 10, n)
+    read = probabilities.argmax(1)
+    matrix = cnn_studies.confusion(labels, read)
+    recall, precision = cnn_studies.per_class(matrix)
+    assert matrix.sum() == n and np.array_equal(matrix.sum(1), np.bincount(labels, minlength=10))
+    assert (recall @ matrix.sum(1)).round() == (precision @ matrix.sum(0)).round() == (labels == read).sum()
+    mistakes = [count for *_, count in cnn_studies.worst_confusions(matrix, 100)]
+    assert mistakes == sorted(mistakes, reverse=True) and sum(mistakes) == (labels != read).sum()
+    for right in (True, False):
+        chosen = cnn_studies.surest(probabilities, labels, right, n)
+        assert ((read == labels)[chosen] == right).all() and (np.diff(probabilities[chosen].max(1)) <= 0).all()
+    assert set(cnn_studies.doubtful(probabilities, labels, n)) == set(np.flatnonzero(read == labels))
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.integers(1, 20))
+def test_answers_are_found_again_in_any_order(tmp_path_factory, seed, n):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+    probabilities = rng.dirichlet(np.ones(10), n).astype(np.float32)
+    path, order = tmp_path_factory.mktemp("answers") / "a.npz", rng.permutation(n)
+    cnn_studies.write_answers(path, images, probabilities)
+    assert np.array_equal(cnn_studies.checksums(images)[order], cnn_studies.checksums(images[order]))
+    assert np.array_equal(cnn_studies.read_answers(path, images[order]), probabilities[order])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_more_right_answers_never_earn_less(one, other):
+    assert cnn_studies.grade(max(one, other))[0] >= cnn_studies.grade(min(one, other))[0]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.binary(max_size=2000), st.data())
+def test_a_file_holds_the_old_or_the_new_and_notices_a_flipped_bit(tmp_path_factory, content, data):
+    path = tmp_path_factory.mktemp("file") / "f"
+    cnn.replace_file(path, content)
+    assert path.read_bytes() == content and [p.name for p in path.parent.iterdir()] == ["f"]
+    stored = {"numbers": torch.arange(300.0), "text": content.hex()}
+    cnn.write_file(path, stored)
+    assert torch.equal(cnn.read_file(path)["numbers"], stored["numbers"])
+    whole = bytearray(path.read_bytes())
+    begin = bytes(whole).index(stored["numbers"].numpy().tobytes())
+    whole[begin + data.draw(st.integers(0, 1199))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="damaged"):
+        cnn.read_file(path)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.sampled_from(["RGB", "L", "RGBA", "P", "1"]))
+def test_a_picture_of_any_size_and_kind_is_read(width, height, mode):
+    file = io.BytesIO()
+    Image.new(mode, (width, height)).save(file, "PNG")
+    file.seek(0)
+    image, said = cnn.read_image(file)
+    assert image.shape == (1, 3, 32, 32) and image.dtype == torch.uint8 and f"{width}×{height}" in said
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 1), st.floats(0, 0.9), st.lists(st.integers(16, 32), min_size=1, max_size=6), st.integers(1, 40))
+def test_plans_of_a_training_stay_in_their_range(progress, warmup, sizes, epochs):
+    assert 0 <= training.learning_rate(progress, warmup) <= 1
+    planned = [training.stretched(sizes, epoch, epochs) for epoch in range(epochs)]
+    assert planned[0] == sizes[0] and set(planned) <= set(sizes)
+    runs = [[size for size, _ in itertools.groupby(list_)] for list_ in (planned, sizes)]
+    assert epochs < len(sizes) or runs[0] == runs[1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.integers(1, 12), st.integers(1, 4))
+def test_what_is_held_out_and_what_is_trained_on_are_all_images(seed, more, per_class):
+    labels = torch.from_numpy(np.random.default_rng(seed).permutation(np.repeat(np.arange(3), per_class + more)))
+    chosen, held = training.hold_out(labels, per_class)
+    assert sorted([*chosen.tolist(), *held.tolist()]) == list(range(len(labels)))
+    assert torch.bincount(labels[held]).tolist() == [per_class] * 3

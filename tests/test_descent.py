@@ -1,5 +1,7 @@
 """Theory 1, every number by a second route: autograd, finite differences, mpmath, or brute force."""
 
+from types import SimpleNamespace
+
 import mpmath
 import numpy as np
 import pytest
@@ -171,3 +173,29 @@ def test_bad_input_is_named_in_one_sentence(arguments, word):
 def test_walks_of_different_lengths_are_not_compared():
     with pytest.raises(ValueError, match="cannot be compared"):
         descent.overtaking_step(*(descent.descend("gradient descent", 0, 0.1, n) for n in (3, 4)))
+
+
+@settings(max_examples=25, deadline=None)
+@over(st.floats(-6, 6))
+def test_nothing_is_lower_than_the_minimum_and_nothing_left_of_it_steeper(x):
+    assert descent.gelu(x) >= descent.gelu(descent.minimum())
+    if x < descent.minimum():
+        assert abs(descent.gelu_gradient(x)) <= abs(descent.gelu_gradient(descent.steepest_on_the_left())) + 1e-15
+
+
+@settings(max_examples=15, deadline=None)
+@over(st.floats(0.05, 1.9))
+def test_the_largest_stable_step_divides_what_converges_from_what_does_not(factor):
+    """Near the minimum a step multiplies the distance by 1 - 2 factor, whatever the curvature is."""
+    step = factor * descent.largest_stable_step()
+    path = descent.descend("gradient descent", descent.minimum() + 1e-5, step, steps=1)
+    assert path.distance[1] / path.distance[0] == pytest.approx(abs(1 - 2 * factor), abs=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@over(st.lists(st.floats(0, 9), min_size=2, max_size=8), st.data())
+def test_the_overtaking_step_is_the_first_from_which_on_the_other_is_behind(slow, data):
+    fast = data.draw(st.lists(st.floats(0, 9), min_size=len(slow), max_size=len(slow)))
+    slow, fast = (SimpleNamespace(x=np.array(d), distance=np.array(d)) for d in (slow, fast))
+    ahead = [bool(np.all(fast.distance[k:] < slow.distance[k:])) for k in range(len(slow.x))]
+    assert descent.overtaking_step(slow, fast) == (ahead.index(True) if any(ahead) else None)

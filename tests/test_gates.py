@@ -4,6 +4,7 @@ import itertools
 import math
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -291,3 +292,60 @@ def test_bad_input_gets_one_sentence(bad, word):
         bad()
     message = str(caught.value)
     assert word in message and message.endswith(".") and "\n" not in message
+
+
+QUICK = settings(max_examples=25, deadline=None)
+
+
+@QUICK
+@given(st.lists(st.integers(0, 1), min_size=4, max_size=4))
+def test_a_separation_proves_what_it_says(outputs):
+    """Every one of the sixteen tables: a neuron that computes it, or multipliers under which no neuron can."""
+    rows, found = gates.signed_rows(tuple(outputs)), gates.separate(tuple(outputs))
+    assert gates.truth_of(tuple(outputs)).tolist() == outputs
+    if found.separable:
+        network = gates.neuron(found.weights, found.bias)
+        assert gates.computes(network) == tuple(outputs)
+        assert (rows @ [*found.weights, found.bias] >= 1 - 1e-9).all()
+        assert gates.margin(network, tuple(outputs)) >= 1 - 1e-9
+    else:
+        multipliers = np.array(found.certificate)
+        assert (multipliers >= -1e-12).all() and multipliers.sum() == pytest.approx(1)
+        np.testing.assert_allclose(multipliers @ rows, 0, atol=1e-9)
+
+
+@QUICK
+@given(st.lists(st.floats(-9, 9), min_size=2, max_size=2), st.floats(-9, 9), st.floats(0.1, 10))
+def test_a_neuron_keeps_its_table_and_scales_its_margin(weights, bias, factor):
+    network, scaled = gates.neuron(weights, bias), gates.neuron([factor * w for w in weights], factor * bias)
+    table = gates.computes(network)
+    margin = gates.margin(network, table)
+    assert gates.margin(scaled, table) == pytest.approx(factor * margin, rel=1e-9, abs=1e-12)
+    assert margin == pytest.approx(min(abs(weights[0] * a + weights[1] * b + bias) for a in (0, 1) for b in (0, 1)))
+
+
+@QUICK
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4))
+def test_parameters_are_counted_as_they_are_stored(sizes):
+    sizes[-1] = 1
+    layers = tuple((np.zeros((a, b)), np.zeros(b)) for a, b in itertools.pairwise(sizes))
+    stored = sum(W.size + b.size for W, b in gates.GateNetwork(layers).layers)
+    assert gates.parameter_count(sizes) == stored and gates.neuron_count(sizes) == sum(len(b) for _, b in layers)
+
+
+@QUICK
+@given(st.floats(0.01, 40))
+def test_the_gap_of_the_strip_is_that_of_its_sigmoids(k):
+    def sigmoid(z):
+        return mpmath.mpf(1) / (1 + mpmath.exp(-z))
+
+    with mpmath.workdps(40):
+        exact = 3 * sigmoid(mpmath.mpf(k) / 2) - sigmoid(3 * mpmath.mpf(k) / 2) - 1
+    assert gates.strip_gap(k) == pytest.approx(float(exact), rel=1e-9) and gates.strip_gap(k) > 0
+
+
+@QUICK
+@given(st.integers(1, 4), st.lists(st.floats(-3, 3), min_size=1, max_size=4, unique=True))
+def test_a_grid_holds_every_choice_once(count, values):
+    grid = gates.parameter_grid(count, values)
+    assert sorted(map(tuple, grid.tolist())) == sorted(itertools.product(values, repeat=count))

@@ -724,3 +724,90 @@ def test_runs_as_a_program_in_an_empty_folder(tmp_path):
     assert last.startswith("test error ") and float(last.split()[-1].rstrip("%")) < 10
     assert (tmp_path / "p1_model.npz").exists()
     assert (tmp_path / "p1_curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+QUICK = settings(max_examples=20, deadline=None)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@QUICK
+@given(st.floats(-30, 30), st.sampled_from([p1.Identity, p1.Sigmoid, p1.Tanh, p1.ReLU]))
+def test_an_activation_keeps_the_derivative_of_its_latest_input(x, kind):
+    f, h = kind(), 1e-6
+    if kind is p1.ReLU and abs(x) < 1e-5:
+        return  # the kink
+    slope = (f(np.array([x + h])) - f(np.array([x - h]))) / (2 * h)
+    f(np.array([x]))
+    np.testing.assert_allclose(f.derivative(), slope, atol=1e-8)
+
+
+@QUICK
+@given(SEEDS, st.floats(0, 0.9), st.floats(-1e4, 1e4))
+def test_softmax_cross_entropy_knows_no_common_shift_and_its_gradient_sums_to_zero(seed, smoothing, shift):
+    rng = np.random.default_rng(seed)
+    x, y = 5 * rng.standard_normal((4, 6)), p1.get_one_hot(rng.integers(0, 6, 4), 6)
+    assert (y.sum(axis=1) == 1).all()
+    criterion = p1.SoftmaxCrossEntropy(smoothing)
+    loss = criterion(x, y).copy()
+    np.testing.assert_allclose(criterion.derivative().sum(axis=1), 0, atol=1e-12)
+    assert (loss >= 0).all()
+    np.testing.assert_allclose(criterion(x + shift, y), loss, atol=1e-9)
+
+
+@QUICK
+@given(st.integers(1, 40), st.integers(1, 40), SEEDS)
+def test_initial_weights_have_their_shape_and_their_seed_decides(d0, d1, seed):
+    for make in (p1.random_normal_weight_init, p1.scaled_normal_weight_init, p1.local_weight_init):
+        one, two, other = (make(d0, d1, np.random.default_rng(s)) for s in (seed, seed, seed + 1))
+        assert one.shape == (d0, d1) and np.array_equal(one, two) and not np.array_equal(one, other)
+    assert p1.zeros_bias_init(d1).shape == (d1,)
+
+
+@QUICK
+@given(SEEDS, st.integers(1, 60))
+def test_hard_images_come_as_often_as_their_share_says(seed, n):
+    rng = np.random.default_rng(seed)
+    hardness = rng.exponential(1, n)
+    share = 0.1 + np.minimum(hardness, 2)
+    order = p1.hard_order(hardness, rng)
+    assert len(order) == n
+    assert (np.abs(np.bincount(order, minlength=n) - n * share / share.sum()) < 1 + 1e-9).all()
+
+
+@QUICK
+@given(st.integers(1, 50), st.integers(1, 50), st.floats(1e-4, 10))
+def test_learning_rates_rise_and_fall_within_the_given_one(epochs, batches, lr):
+    rates = np.concatenate([p1.learning_rates(lr, p1.linear_to_zero, e, epochs, batches) for e in range(epochs)])
+    assert len(rates) == epochs * batches and (rates > 0).all() and (rates <= lr).all()
+    peak = rates.argmax()
+    assert (np.diff(rates[: peak + 1]) > 0).all() and (np.diff(rates[peak:]) < 0).all()
+    assert (p1.learning_rates(lr, None, 0, epochs, batches) == lr).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.integers(1, 20))
+def test_a_distorted_image_has_no_pixel_outside_the_range_of_the_original(seed, n):
+    rng = np.random.default_rng(seed)
+    x = rng.random((n, 784), dtype=np.float32)
+    distorted = p1.distort(x, rng)
+    assert distorted.shape == x.shape and distorted.dtype == np.float32
+    assert (distorted >= -1e-6).all() and (distorted.max(axis=1) <= x.max(axis=1) + 1e-6).all()
+    rows, columns = p1.random_warps(n, rng)
+    assert rows.shape == columns.shape == (n, 784) and np.isfinite(rows).all() and np.isfinite(columns).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(SEEDS, st.lists(st.integers(1, 9), max_size=3))
+def test_a_saved_network_comes_back_whatever_its_sizes(tmp_path_factory, seed, hiddens):
+    rng = np.random.default_rng(seed)
+    activations = [p1.Tanh() for _ in hiddens]
+    net = p1.MLP(5, 3, hiddens, activations, lambda a, b: rng.standard_normal((a, b)), p1.zeros_bias_init,
+                 p1.SoftmaxCrossEntropy(), 0.1)  # fmt: skip
+    path = tmp_path_factory.mktemp("saved") / "net.npz"
+    net.save_model(path)
+    x, again = rng.standard_normal((4, 5)), p1.load_mlp(path, p1.Tanh, np.float64)
+    assert np.array_equal(again(x), net(x))
+    with pytest.raises(ValueError, match="one-hot"):
+        p1.check_samples(net, x, np.full((4, 3), 0.5))
+    loss, error = p1.evaluate(net, x, p1.get_one_hot(rng.integers(0, 3, 4), 3))
+    assert loss > 0 and error in (0, 0.25, 0.5, 0.75, 1)

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 from explorers import sweep
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers import style
 from helpers.core import mlp as p1
@@ -193,3 +195,34 @@ def test_every_figure_is_drawn_and_described():
     assert "25.00 %" in pictures[2].sentence and "20.00 %" in pictures[2].sentence
     assert "%" not in pictures[3].sentence
     assert f"{np.sum(read != labels)} of 200" in pictures[4].sentence
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=50))
+def test_confusions_add_up(pairs):
+    truth, read = map(np.array, zip(*pairs, strict=True))
+    counts = studies.confusion_matrix(truth, read)
+    assert counts.sum() == len(pairs) and np.trace(counts) == (truth == read).sum()
+    assert np.array_equal(counts.sum(axis=1), np.bincount(truth, minlength=10))
+    assert np.array_equal(studies.confusion_matrix(read, truth), counts.T)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_fewer_errors_never_earn_less(one, other):
+    better, worse = sorted((one, other))
+    assert studies.grade_points(better) >= studies.grade_points(worse) and studies.grade_points(one) in (0, 3, 5, 10)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 5))
+def test_probabilities_do_not_depend_on_the_batch(seed, n, batch):
+    rng = np.random.default_rng(seed)
+    images, labels = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), rng.integers(0, 10, n)
+    x, y = studies.as_samples(images, labels)
+    assert x.shape == (n, 784) and 0 <= x.min() and x.max() <= 1 and np.array_equal(y.argmax(1), labels)
+    net = p1.MLP(784, 10, [4], [p1.Tanh()], p1.scaled_normal_weight_init, p1.zeros_bias_init,
+                 p1.SoftmaxCrossEntropy(), 0.1)  # fmt: skip
+    probabilities = studies.probabilities(net, x, batch)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(probabilities, studies.probabilities(net, x), atol=1e-12)
