@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import sys
+import tempfile
 import traceback
 import warnings
 from functools import partial
@@ -173,7 +174,7 @@ def start(log, name, *arguments, limit=None):
 
 def perform(name, *arguments, limit=None, log=None):
     """Let one of the commands above run to its end; return its exit status and what it said."""
-    log = Path(log or f"/tmp/faults.{os.getpid()}.log")
+    log = Path(log or f"{tempfile.gettempdir()}/faults.{os.getpid()}.log")
     process = start(log, name, *arguments, limit=limit)
     process.join(120)
     if process.is_alive():

@@ -107,7 +107,7 @@ class Disk:
 
     def fill(self, free):
         if not self.real:
-            self.limit = max(free, 700)  # what is said goes into a file too
+            self.limit = max(free, 6000)  # what is said goes into a file too
             return
         with open(self.place / "filler", "wb") as file:
             file.write(bytes(shutil.disk_usage(self.place).free - free))

@@ -16,4 +16,5 @@ if __name__ == "__main__":
     acts.cnn(inputs, folder / "p2")
     code = p2.main(["--predict", str(inputs / "picture.png"), "--model", str(folder / "p2" / "p2_model.pkl")])
     acts.report(inputs, folder / "report")
+    print(f"helpers of {Path(p2.__file__).parents[1]}")
     print(f"code {code}, year {time.gmtime().tm_year}, decimal point {locale.localeconv()['decimal_point']}")

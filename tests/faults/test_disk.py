@@ -23,6 +23,8 @@ def test_a_full_disk(command, inputs, disk, tally):
     assert sorted(before) == OLD[command]
     again = (command, inputs, disk.place, *ANEW[command])
     free = (0, 8192, 40_000)
+    if command == "notebook" and not disk.real:
+        pytest.skip("the small notebook is smaller than the limit, and no small file system can be mounted here")
     if command == "notebook":
         again, free = ("notebook_as_it_is", disk.place), (0,)
     for room in free:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import acts
@@ -50,10 +51,8 @@ def probe(inputs, folder, settings, code=acts.ROOT):
         Image.fromarray(acts.noise(1, (32, 32, 3), 0)[0][0]).save(inputs / "picture.png")
     environment = os.environ | {"PYTHONPATH": str(code), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | settings
     environment = {name: value for name, value in environment.items() if value is not None}
-    done = subprocess.run(
-        [sys.executable, "-W", "error::EncodingWarning", str(code / "tests" / "faults" / "probe.py"), inputs, folder],
-        cwd=code, env=environment, capture_output=True, timeout=300,
-    )  # fmt: skip
+    command = [sys.executable, code / "tests" / "faults" / "probe.py", inputs, folder]
+    done = subprocess.run(command, cwd=code, env=environment, capture_output=True, timeout=300)
     said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
     assert done.returncode == 0 and "code 0, year" in said, said
     return said, (acts.arrays(folder / "p1" / "best_seed0.npz"), acts.weights(folder / "p2" / "p2_model.pkl"))
@@ -99,17 +98,17 @@ def test_comma_decimals(inputs, plain, tmp_path, tally):
     tally("locale de_DE with comma decimals", 1, "the same bits, and points in every file")
 
 
-@pytest.mark.parametrize(("year", "years"), [("1971", -55), ("2099", 73), ("2399", 373)])
-def test_clock(year, years, inputs, plain, tmp_path, tally):
+@pytest.mark.parametrize("year", [1971, 2099, 2399])
+def test_clock(year, inputs, plain, tmp_path, tally):
     compiler = shutil.which("cc")
     if not compiler or not sys.platform.startswith("linux"):
         pytest.skip("a clock is put before that of the system with a C compiler, on Linux")
     (tmp_path / "clock.c").write_text(CLOCK)
     library = tmp_path / "clock.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "clock.c", "-ldl"], check=True)
-    shift = {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(years * YEAR)}
+    shift = {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str((year - time.gmtime().tm_year) * YEAR)}
     said, found = probe(inputs, tmp_path / "out", shift)
-    assert abs(int(re.search(r"year (\d+)", said)[1]) - int(year)) <= 1 and equal(plain, found)
+    assert abs(int(re.search(r"year (\d+)", said)[1]) - year) <= 1 and equal(plain, found)
     tally(f"clock in {year}", 1, "the same bits")
 
 
@@ -117,8 +116,8 @@ def test_a_path_with_spaces_and_letters_of_other_languages(inputs, plain, tmp_pa
     code = tmp_path / "Übung 1 – größer, 深度学习"
     shutil.copytree(acts.ROOT / "helpers", code / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(acts.ROOT / "tests" / "faults", code / "tests" / "faults")
-    found = probe(inputs, code / "out put", {}, code)[1]
-    assert equal(plain, found)
+    said, found = probe(inputs, code / "out put", {}, code)
+    assert f"helpers of {code}" in said and equal(plain, found)
     here = code / "note books"
     (here / "text").mkdir(parents=True)
     shutil.copy(inputs / "notebooks" / "text" / "01_small.py", here / "text")
