@@ -49,6 +49,7 @@ ALLOWED = {
     ("tests/test_digit.py", "eval"): "the code that an explorer hands out makes the same explorer",
     ("tests/test_explorer.py", "eval"): "the code that an explorer hands out makes the same explorer",
     ("tests/test_explore_backprop.py", "eval"): "the code and the sums that an explorer shows are right",
+    ("tests/test_explore_cnn.py", "eval"): "the code that an explorer hands out makes the same explorer",
     ("tests/test_explore_convolution.py", "eval"): "the code that an explorer hands out makes the same explorer",
     ("tests/test_explore_gates.py", "eval"): "the code that an explorer hands out makes the same explorer",
     ("tests/browser/test_lab.py", "eval"): "the code that an explorer hands out makes the same explorer",

@@ -74,7 +74,7 @@ def small_mnist(inputs):
     from helpers import datasets
     from helpers.core import mlp as p1
 
-    with np.load(inputs / "mnist.npz") as file:
+    with np.load(inputs / "mnist.npz", allow_pickle=False) as file:
         arrays = {key: file[key] for key in datasets.KEYS}
     facts = {"class_names": tuple("0123456789"), "fingerprint": "", "source": "", "is_stand_in": False}
     found = datasets.Dataset("MNIST", **arrays, **facts)
