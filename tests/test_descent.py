@@ -1,5 +1,6 @@
 """Theory 1, every number by a second route: autograd, finite differences, mpmath, or brute force."""
 
+import re
 from types import SimpleNamespace
 
 import mpmath
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 
 from helpers.core import descent
+from helpers.figures import descent as figures
 
 places = st.floats(-30, 30)
 
@@ -199,3 +201,18 @@ def test_the_overtaking_step_is_the_first_from_which_on_the_other_is_behind(slow
     slow, fast = (SimpleNamespace(x=np.array(d), distance=np.array(d)) for d in (slow, fast))
     ahead = [bool(np.all(fast.distance[k:] < slow.distance[k:])) for k in range(len(slow.x))]
     assert descent.overtaking_step(slow, fast) == (ahead.index(True) if any(ahead) else None)
+
+
+def test_the_landscape_names_the_minimum_and_the_steepest_place():
+    """Both are found anew, by brute force on a fine grid, and the drawn curves are GELU and the size of its slope."""
+    x = np.linspace(-3, 1, 400_001)
+    values = x / (1 + np.exp(-1.702 * x))
+    slopes = np.abs(np.gradient(values, x))
+    lowest, steepest = x[values.argmin()], x[slopes[: values.argmin()].argmax()]
+    picture = figures.landscape()
+    said = re.search(r"minimum at x\* = (-\d\.\d{4});.* until x = (-\d\.\d\d),", picture.sentence)
+    assert abs(float(said[1]) - lowest) < 6e-5 and abs(float(said[2]) - steepest) < 6e-3
+    for axes, wanted in zip(picture.figure.axes, (values, slopes), strict=True):
+        drawn = axes.lines[0].get_xydata()
+        inside = (drawn[:, 0] > -2.99) & (drawn[:, 0] < 0.99)
+        np.testing.assert_allclose(drawn[inside, 1], np.interp(drawn[inside, 0], x, wanted), atol=1e-5)

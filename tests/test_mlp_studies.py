@@ -1,6 +1,8 @@
 """The experiments around the MLP, its pictures and its explorer."""
 
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,3 +228,23 @@ def test_probabilities_do_not_depend_on_the_batch(seed, n, batch):
     probabilities = studies.probabilities(net, x, batch)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
     np.testing.assert_allclose(probabilities, studies.probabilities(net, x), atol=1e-12)
+
+
+def test_the_command_writes_every_knob_of_its_table(monkeypatch, tmp_path, capsys):
+    """The real command, with two rates, two momenta and two settings, on sixty images of noise."""
+    monkeypatch.setattr(studies, "ARTIFACTS", tmp_path / "p1")
+    monkeypatch.setattr(studies, "LEARNING_RATES", (0.01, 0.1))
+    monkeypatch.setattr(studies, "MOMENTA", (0.0, 0.9))
+    monkeypatch.setattr(studies, "VARIANTS", (studies.VARIANTS[0], ("rate 0.01", {"lr": 0.01})))
+    monkeypatch.setattr(studies, "short_run", partial(studies.short_run, epochs=1))
+    rng = np.random.default_rng(0)
+    parts = [(rng.integers(0, 256, (60, 28, 28), dtype=np.uint8), rng.integers(0, 10, 60)) for _ in range(3)]
+    noise = SimpleNamespace(name="noise", split=lambda: parts)
+    monkeypatch.setattr("helpers.datasets.mnist", lambda: noise)
+    studies.main()
+    assert "p1_knobs.json: 4 runs on noise" in capsys.readouterr().out
+    grid, variants = studies.read_knobs(tmp_path / "p1" / "p1_knobs.json")
+    assert sorted(grid) == [(0.01, 0.0), (0.01, 0.9), (0.1, 0.0), (0.1, 0.9)]
+    samples = studies.few_samples(noise)
+    again = [studies.short_run(*samples, lr=0.01, momentum=0.9, seed=seed).error for seed in range(5)]
+    assert variants[1] == ("rate 0.01", pytest.approx(np.mean(again)), pytest.approx(np.std(again, ddof=1)))
