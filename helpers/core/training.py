@@ -183,12 +183,10 @@ class Muon(torch.optim.Optimizer):
 
     Before each step the weights are scaled to norm sqrt(number of filters): batch normalisation undoes any scale, and
     at a fixed one the learning rate keeps its meaning. Momentum is Nesterov's: the gradient looks one step ahead.
-    The direction is computed in `dtype`: it need not be exact, and in bfloat16 it costs a third.
     """
 
-    def __init__(self, parameters, lr, momentum, dtype=torch.float32):
+    def __init__(self, parameters, lr, momentum):
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
-        self.dtype = dtype
 
     @torch.no_grad()
     def step(self):
@@ -202,8 +200,7 @@ class Muon(torch.optim.Optimizer):
                 velocity = state["velocity"].mul_(group["momentum"]).add_(weights.grad)
                 ahead = weights.grad + group["momentum"] * velocity
                 weights.mul_(len(weights) ** 0.5 / weights.norm())
-                direction = orthogonalise(ahead.flatten(1).to(self.dtype))
-                weights.sub_(group["lr"] * direction.view_as(weights))
+                weights.sub_(group["lr"] * orthogonalise(ahead.flatten(1)).view_as(weights))
 
 
 def learning_rate(progress, warmup):
@@ -256,8 +253,7 @@ class Training:
         self.network.to(self.device, memory_format=torch.channels_last)
         trained = [p for p in self.network.parameters() if p.requires_grad]
         filters = [p for p in trained if p.dim() == 4]
-        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self.muon = Muon(filters, c["filter_lr"], c["filter_momentum"], dtype)
+        self.muon = Muon(filters, c["filter_lr"], c["filter_momentum"])
         # The loss is a sum over the batch, so that these learning rates mean the same at every batch size, and the
         # decay is per image too: what a weight loses by it in an epoch does not depend on the batch size.
         decay = c["weight_decay"] * batch_size
