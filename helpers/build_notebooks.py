@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import jupytext
+import matplotlib
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -71,6 +72,7 @@ def build(twin: Path, timeout=180) -> Path:
     the notebook that was there stays as it was.
     """
     notebook = read_text(twin)
+    matplotlib.get_configdir()  # where a home cannot be written, it makes a folder, and the kernel need not warn
     client = NotebookClient(
         notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
     )

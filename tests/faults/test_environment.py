@@ -1,5 +1,6 @@
 """The same trainings in odd surroundings: the same bits, or, with more threads, nearly the same numbers."""
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,10 @@ import acts
 import numpy as np
 import pytest
 
-TOLERANCE = 1e-4  # of the largest weight: what another number of threads may change in these short trainings
+# What another number of threads may change, in parts of the largest entry of each array. Sums are added up in another
+# order. Muon, which brings also the faintest directions of a gradient to full size, enlarges that difference.
+TOLERANCES = {"MLP": 1e-5, "CNN": 2e-2}
+SAME_LOSS = 1e-2  # and of the loss on the test images, which is what counts
 CLOCK = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -59,8 +63,14 @@ def probe(inputs, folder, settings, code=acts.ROOT):
 
 
 @pytest.fixture(scope="module")
-def plain(inputs, tmp_path_factory):
-    return probe(inputs, tmp_path_factory.mktemp("plain"), {"PYTHONHASHSEED": "0"})[1]
+def plain_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("plain")
+
+
+@pytest.fixture(scope="module")
+def plain(inputs, plain_folder):
+    """The weights of both networks, trained in ordinary surroundings."""
+    return probe(inputs, plain_folder, {"PYTHONHASHSEED": "0"})[1]
 
 
 def equal(plain, found):
@@ -151,17 +161,19 @@ def test_a_home_without_write_permission(inputs, plain, tmp_path, read_only, tal
 
 
 @pytest.mark.parametrize("threads", [2, 4])
-def test_threads(threads, inputs, plain, tmp_path, tally):
-    count = str(threads)
+def test_threads(threads, inputs, plain, tmp_path, tally, plain_folder):
+    count, told = str(threads), []
     found = probe(inputs, tmp_path, {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count})[1]
-    worst = 0.0
-    for one, other in zip(plain, found, strict=True):
+    for (name, tolerance), one, other in zip(TOLERANCES.items(), plain, found, strict=True):
         assert list(one) == list(other)
-        for name in one:
-            scale = max(float(np.abs(one[name]).max()), 1e-12)
-            worst = max(worst, float(np.abs(one[name].astype(float) - other[name]).max()) / scale)
-    assert worst <= TOLERANCE
-    tally(f"{threads} threads instead of 1", 1, f"weights differ by at most {worst:.1e} of the largest ({TOLERANCE:g})")
+        parts = [np.abs(one[k] - other[k]).max() / max(np.abs(one[k]).max(), 1e-12) for k in one]
+        assert max(parts) <= tolerance
+        told.append(f"{name} {max(parts):.0e} (at most {tolerance:g})")
+    for file, key in (("p1/best_seed0.json", "test_loss"), ("p2/p2_history.json", "test")):
+        losses = [json.loads((folder / file).read_text())[key] for folder in (plain_folder, tmp_path)]
+        losses = [loss["loss"] if key == "test" else loss for loss in losses]
+        assert losses[0] == pytest.approx(losses[1], rel=SAME_LOSS)
+    tally(f"{threads} threads instead of 1", 1, f"largest difference, relative: {', '.join(told)}")
 
 
 def test_no_network(tmp_path, tally):

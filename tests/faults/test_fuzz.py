@@ -31,17 +31,17 @@ def spoilt(value, rng, times=1):
     for _ in range(times):
         path = rng.choice(list(places(value)))
         if not path:
-            return rng.choice(ODD)
+            return copy.deepcopy(rng.choice(ODD))
         holder = value
         for key in path[:-1]:
             holder = holder[key]
         way = rng.randrange(4)
         if way == 0:
-            holder[path[-1]] = rng.choice(ODD)
+            holder[path[-1]] = copy.deepcopy(rng.choice(ODD))  # else it might come to hold itself
         elif way == 1:
             del holder[path[-1]]
         elif way == 2 and isinstance(holder, list):
-            holder.insert(path[-1], holder[path[-1]])
+            holder.insert(path[-1], copy.deepcopy(holder[path[-1]]))
         elif way == 3 and isinstance(holder, dict):
             holder[str(rng.random())] = holder.pop(path[-1])
         elif isinstance(holder[path[-1]], str):
