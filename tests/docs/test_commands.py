@@ -56,9 +56,9 @@ def run(command, place, surroundings, seconds=COMPLETE):
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", documented.TO_THE_END)
+@pytest.mark.parametrize("command", documented.TO_THE_END, ids=str)
 def test_a_command_that_comes_to_its_end(clone, surroundings, command):
-    said = run(command, clone, surroundings)
+    said = run(command, ROOT if command in documented.IN_PLACE else clone, surroundings)
     assert re.search(documented.TO_THE_END[command], said, flags=re.M), said
     changed = run("git status --porcelain --untracked-files=no", clone, surroundings)
     foreign = [line for line in changed.splitlines() if not re.search(r"notebooks/0\d_\w+\.ipynb$|\.png$", line)]
