@@ -122,6 +122,14 @@ def test_a_picture_does_not_depend_on_what_was_drawn_before():
         assert np.array_equal(pixels(explorer), pixels(fresh)), strokes
 
 
+def test_equal_percentages_are_set_once():
+    explorer = explore.draw("a smile", network=studies.build((8,), seed=3)[0])
+    for name in "0123456789":
+        explorer.controls["example"].value = name
+    shown = {key[0] for key in explorer.scene._lettering._known}
+    assert len(explorer.scene._lettering._known) == len(shown) > 5
+
+
 def test_an_unknown_example_is_named():
     with pytest.raises(ValueError, match="there is no example 'eleven'; there are 0, 1, "):
         explore.draw("eleven")

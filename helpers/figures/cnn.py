@@ -291,7 +291,7 @@ class AnswerScene(Scene):
             right.set(title="what it says", xlim=(0, 123), ylim=(len(places) - 0.4, -0.6), xticks=range(0, 101, 25),
                       xlabel="probability, %; the diamond marks the truth")  # fmt: skip
             right.grid(axis="y", visible=False)
-            self._lay_out()
+            self.in_step(self.percents)
             self.source = self.moving(source)  # only now: what moves gets no room of its own
 
     def update(self, image, file):

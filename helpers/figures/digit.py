@@ -35,6 +35,7 @@ class DigitScene(Scene):
             right.set(title="what it says", xlim=(0, 121), ylim=(9.6, -0.6), yticks=range(10), xlabel="probability, %",
                       xticks=range(0, 101, 25))  # fmt: skip
             right.grid(axis="y", visible=False)
+            self.in_step(self.percents)
 
     def update(self, example, strokes):
         """Show the drawing that `strokes` describes; where it came from (`example`) does not matter here."""

@@ -47,6 +47,14 @@ class Scene:
         self._moving.append(artist)
         return artist
 
+    def in_step(self, texts):
+        """Move texts by less than a pixel to the same height within one, so that equal ones are set only once."""
+        self._lay_out()
+        for text in texts:
+            place = text.get_transform()
+            x, y = place.transform(text.get_position())
+            text.set_y(place.inverted().transform((x, round(y) + 0.25))[1])
+
     def still_changed(self, key=None):
         """Have the still parts drawn again at the next picture.
 
