@@ -19,7 +19,7 @@ TO_THE_END = {  # command: what it says, as a regular expression
     "make notebooks": r"00_start_here\.ipynb: \d+ kB(.|\n)*06_pytorch_cnn_on_cifar10\.ipynb: \d+ kB",
     ".venv/bin/python -m helpers.build_notebooks 01": r"^01_gelu_gradient_descent\.ipynb: \d+ kB$",
     ".venv/bin/jupytext --to py:percent --output notebooks/text/01_gelu_gradient_descent.py "
-    "notebooks/01_gelu_gradient_descent.ipynb": r"Writing notebooks/text/01_gelu_gradient_descent\.py",
+    "notebooks/01_gelu_gradient_descent.ipynb": r"(Writing|timestamp of) notebooks/text/01_gelu_gradient_descent\.py",
     "make student": r"build/student: 7 notebooks",
     "python -m helpers.student --nbgrader COURSE/source/workbook": r"workbook: 7 notebooks",
     ".venv/bin/python -m helpers.grade FOLDER": r"ada +01_gelu_gradient_descent\.ipynb +0 +12",

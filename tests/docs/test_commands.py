@@ -103,9 +103,14 @@ def test_a_long_training_starts_saves_and_can_be_stopped(clone, surroundings, co
 
 @pytest.mark.parametrize("command", documented.LABS)
 def test_jupyterlab_serves_the_first_notebook(clone, surroundings, command):
-    address = re.compile(r"(http://(?:127\.0\.0\.1|localhost):\d+)/lab/tree/(\S+?)\?token=(\w+)")
+    address = re.compile(r"(http://(?:127\.0\.0\.1|localhost):\d+)/lab/tree/([^\s?]+)\?token=(\w+)")
+
+    def page():  # that the browser would be sent to
+        named = re.search(r"file://(\S+-open\.html)", (clone / "log").read_text())
+        return named and address.search(Path(named[1]).read_text(encoding="utf-8"))
+
     with started(command, clone, surroundings, signal.SIGTERM) as (_, wait_for):
-        host, notebook, token = wait_for(lambda: address.search((clone / "log").read_text())).groups()
+        host, notebook, token = wait_for(page).groups()
         assert notebook.endswith("00_start_here.ipynb")
         with urllib.request.urlopen(f"{host}/api/contents/{notebook}?token={token}", timeout=60) as answer:
             assert b"Start here" in answer.read()
