@@ -40,10 +40,13 @@ def surroundings(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     (home / "config").mkdir()
     (home / "config" / "jupyter_server_config.json").write_text('{"ServerApp": {"allow_root": true}}')
+    browser = home / "browser"  # keeps the page that it is asked to open
+    browser.write_text('#!/bin/sh\ncp "${1#file://}" "$0.html"\n')
+    browser.chmod(0o755)
     data = os.environ.get("WORKBOOK_DATA") or str(ROOT / "data")
     return os.environ | {
-        "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}", "WORKBOOK_DATA": data, "BROWSER": "true",
-        "WORKBOOK_PROGRESS": "", "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"),
+        "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}", "WORKBOOK_DATA": data,
+        "BROWSER": f"{browser} %s", "WORKBOOK_PROGRESS": "", "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"), "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
 
@@ -105,9 +108,11 @@ def test_a_long_training_starts_saves_and_can_be_stopped(clone, surroundings, co
 def test_jupyterlab_serves_the_first_notebook(clone, surroundings, command):
     address = re.compile(r"(http://(?:127\.0\.0\.1|localhost):\d+)/lab/tree/([^\s?]+)\?token=(\w+)")
 
-    def page():  # that the browser would be sent to
-        named = re.search(r"file://(\S+-open\.html)", (clone / "log").read_text())
-        return named and address.search(Path(named[1]).read_text(encoding="utf-8"))
+    kept = Path(surroundings["BROWSER"].split()[0] + ".html")
+    kept.unlink(missing_ok=True)
+
+    def page():  # that the browser is sent to
+        return kept.is_file() and address.search(kept.read_text(encoding="utf-8"))
 
     with started(command, clone, surroundings, signal.SIGTERM) as (_, wait_for):
         host, notebook, token = wait_for(page).groups()
