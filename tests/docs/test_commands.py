@@ -46,8 +46,9 @@ def surroundings(tmp_path_factory):
     data = os.environ.get("WORKBOOK_DATA") or str(ROOT / "data")
     return os.environ | {
         "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}", "WORKBOOK_DATA": data,
-        "BROWSER": f"{browser} %s", "WORKBOOK_PROGRESS": "", "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"), "PYTHONUNBUFFERED": "1",
+        "BROWSER": f"{browser} %s", "WORKBOOK_PROGRESS": "", "PYTHONUNBUFFERED": "1",
+        "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
     }  # fmt: skip
 
 
