@@ -204,7 +204,7 @@ def first_page(history):
     rows = [["", *(TITLES[recipe] for recipe in ("handout", "best"))]]
     for key, name in (("hiddens", "hidden layers"), ("activation", "activation"), ("weight_init_fn", "initial weights"),
                       ("batch_size", "batch size"), ("lr", "learning rate"), ("momentum", "momentum"),
-                      ("epochs", "epochs")):  # fmt: skip
+                      ("weight_decay", "weight decay"), ("epochs", "epochs")):  # fmt: skip
         rows.append([name, *(_setting(history[recipe]["settings"], key) for recipe in ("handout", "best"))])
     rows.append(["images", "as they are", "distorted anew each time; hard\nones come more often"])
     y = table(page, y, rows, (0.09, 0.27, 0.58))

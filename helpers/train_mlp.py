@@ -32,7 +32,7 @@ from helpers.files import read_json, told, write_json
 KNOBS = {  # what each knob of the best recipe does, when turned alone
     "as it is": {},
     "images as they are": {"distort": None},
-    "16 images share a distortion, not 64": {"distort": partial(p1.distort, group=16)},
+    "64 images share a distortion, not 16": {"distort": partial(p1.distort, group=64)},
     "distortions half as strong": {
         "distort": partial(p1.distort, rotation=7.5, scale=0.075, shear=0.05, shift=0.5, bend=0.65)
     },
@@ -42,12 +42,12 @@ KNOBS = {  # what each knob of the best recipe does, when turned alone
     "every image equally often": {"focus": False},
     "white-noise initial weights": {"weight_init_fn": p1.scaled_normal_weight_init},
     "N(0, 1) initial weights": {"weight_init_fn": p1.random_normal_weight_init, "lr": 0.003},
-    "weight decay 3e-5": {"weight_decay": 3e-5},
+    "no weight decay": {"weight_decay": 0.0},
     "constant learning rate": {"schedule": None},
     "no momentum, 10 times the rate": {"momentum": 0.0, "lr": 1.0},
     "learning rate 0.02": {"lr": 0.02},
     "batch size 1024": {"batch_size": 1024},
-    "half the hidden neurons": {"hiddens": [512, 256]},
+    "half the hidden neurons": {"hiddens": [768, 256]},
 }
 CURVES = ("training_losses", "training_errors", "validation_losses", "validation_errors")
 
