@@ -81,7 +81,8 @@ class Training:
         rates = p1.learning_rates(recipe["lr"], recipe["schedule"], self.epoch, recipe["epochs"], nbatches)
         if recipe["focus"] and self.hardness is None:
             self.hardness = np.ones(len(train[0]))
-        values = p1.train_epoch(self.mlp, *train, batch_size, self.rng, recipe["distort"], rates, self.hardness)
+        x, y = train
+        values = p1.train_epoch(self.mlp, x, y, batch_size, self.rng, recipe["distort"], rates, self.hardness)
         values += p1.evaluate(self.mlp, *validation)
         for curve, value in zip(CURVES, values, strict=True):
             self.history[curve].append(value)
@@ -206,7 +207,7 @@ def machine():
     return {
         "processor": processor,
         "cores": os.cpu_count(),
-        "threads": int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()),
+        "threads": int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1),
         "blas": f"{blas['name']} {blas['version']}",
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -244,6 +245,9 @@ def main(arguments=None):
         sys.exit(str(error))
     except OSError as error:
         sys.exit(told(error, options.output))
+    except KeyboardInterrupt:
+        print("\nStopped; the same command goes on after the last complete epoch.", file=sys.stderr)
+        sys.exit(130)
 
 
 def run(options):

@@ -166,6 +166,14 @@ def test_a_killed_command_resumes_to_the_same_bits(tmp_path):
     assert all((cut[key] == whole[key]).all() for key in whole)
 
 
+def test_ctrl_c_ends_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(train_mlp.datasets, "mnist", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(SystemExit) as stopped:
+        train_mlp.main([])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "\nStopped; the same command goes on after the last complete epoch.\n"
+
+
 def test_command_line_mistakes_end_in_a_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit):
         train_mlp.main(["--recipe", "magic"])
