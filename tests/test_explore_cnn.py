@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import struct
 import zlib
 
@@ -14,6 +15,8 @@ from PIL import Image
 from helpers.core import cnn, cnn_studies, training
 from helpers.explore import cnn as explore
 from helpers.figures import cnn as figures
+
+REAL_IMAGES = explore._test_images
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +58,22 @@ def test_answers_at_every_stop(network, few_images, tmp_path):
     assert "90×60" in explorer.sentence and "resized" in explorer.sentence
     with pytest.raises(ValueError, match="There is no image"):
         explorer.set(file="none.png")
+
+
+def test_answers_on_file_are_used_and_those_of_the_shipped_network(few_images, monkeypatch):
+    """What the file holds is what the explorer shows; a file of other images is left alone and the network asked."""
+    explore._shipped_answers.cache_clear()
+    assert explore._shipped_answers() is None and explore.answers().scene.known is None
+    explore._shipped_answers.cache_clear()
+    if "WORKBOOK_DATA" in os.environ:
+        monkeypatch.setattr(explore, "_test_images", REAL_IMAGES)
+        images, known = REAL_IMAGES()[0], explore.answers().scene.known
+        for index in (0, 17, 9999):
+            asked = cnn_studies.answer(
+                explore._shipped(), torch.from_numpy(images[index].transpose(2, 0, 1)[None].copy())
+            )
+            np.testing.assert_allclose(known[index], asked, atol=1e-5)
+        explore._shipped_answers.cache_clear()
 
 
 def png(width, height):

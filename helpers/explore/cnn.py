@@ -22,6 +22,15 @@ def _test_images():
     return data.test_images, data.test_labels, data.class_names, data.name
 
 
+@functools.cache
+def _shipped_answers():
+    # The shipped network's answers to the test images, from its file; None where the file or the images are others.
+    try:
+        return cnn_studies.read_answers(cnn_studies.ARTIFACTS / "p2_test.npz", _test_images()[0])
+    except ValueError:
+        return None
+
+
 def _check(name, value, last):
     if value not in range(last + 1):
         raise ValueError(f"{name} is {value!r}; give a whole number from 0 to {last}.")
@@ -74,5 +83,6 @@ def answers(image=0, file="", network=None):
         controls["file"].value = ""
 
     controls["image"].observe(image_chosen, "value")
-    scene = AnswerScene(network or _shipped(), images, labels, class_names, name)
+    known = _shipped_answers() if network is None else None
+    scene = AnswerScene(network or _shipped(), images, labels, class_names, name, known)
     return Explorer(scene, controls, call="explore.answers", steps="image")

@@ -271,12 +271,16 @@ def _ordinal(n):
 
 
 class AnswerScene(Scene):
-    """One image and the ten probabilities that the network gives it."""
+    """One image and the ten probabilities that the network gives it.
 
-    def __init__(self, network, images, labels, class_names, name):
+    `known`: its answers to all `images` (n, classes), where they are at hand; asking it takes longer than drawing.
+    """
+
+    def __init__(self, network, images, labels, class_names, name, known=None):
         fig, (left, right) = style.figure(height=3.75, ncols=2, width_ratios=(1, 1.5))
         super().__init__(fig)
         self.network, self.images, self.labels, self.class_names = network, images, labels, class_names
+        self.known = known
         with style.context():
             self.image = self.moving(left.imshow(np.zeros((32, 32, 3), np.uint8)))
             left.set(title="what the network sees", xlabel="32 × 32 pixels", anchor="N")
@@ -303,7 +307,8 @@ class AnswerScene(Scene):
             tensor = torch.from_numpy(self.images[image].transpose(2, 0, 1)[None].copy())
             truth = int(self.labels[image])
             said = f"Test image {image}, a {self.class_names[truth]}."
-        probabilities = cnn_studies.answer(self.network, tensor)
+        at_hand = self.known is not None and truth is not None
+        probabilities = self.known[image] if at_hand else cnn_studies.answer(self.network, tensor)
         self.source.set_text("a picture of your own" if truth is None else self.name)
         self.image.set_data(tensor[0].permute(1, 2, 0).numpy())
         best = int(probabilities.argmax())
