@@ -42,7 +42,6 @@ from helpers.train_mlp import machine
 
 ROOT = Path(__file__).parents[1]
 ARTIFACTS, README = ROOT / "artifacts", ROOT / "README.md"
-SPEED = ARTIFACTS / "p1" / "p1_speed.json"
 LATENCY = ROOT / "build" / "latency.json"  # written by the tests in tests/browser
 TWINS = ROOT / "notebooks" / "text"
 NETWORKS = ((784, 256, 128, 10), (784, 800, 400, 10))
@@ -233,18 +232,6 @@ def mlp(quick, left_out):
     finally:
         torch.set_num_threads(before)
     return {"samples": samples, "batch_size": BATCH_SIZE, "networks": measured}
-
-
-def record_speed(results, path):
-    """Store what section mlp measured in the file that the MLP's own studies read."""
-    content = {"samples": results["samples"], "batch_size": results["batch_size"],
-               "torch": importlib.metadata.version("torch"), "machine": machine()}  # fmt: skip
-    networks = {
-        network: {"torch_threads": measured["torch_threads"], "seconds": measured["seconds"]}
-        for network, measured in results["networks"].items()
-    }
-    write_json(path, content | {"networks": networks})
-    print(f"\nstored in {path}")
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -653,7 +640,6 @@ def main(arguments=None):
     parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, kept in build/ alone")
     parser.add_argument("--install", action="store_true", help="section setup also makes a second environment")
-    parser.add_argument("--record", action="store_true", help=f"also store section mlp in {SPEED.name}, artifacts/p1/")
     parser.add_argument("--readme", action="store_true", help="measure nothing; picture and README from the results")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.sections if name not in SECTIONS]
@@ -665,8 +651,6 @@ def main(arguments=None):
     try:
         if not options.readme:
             failed = measure(names, options.quick, path, options.install)
-        if options.record and "mlp" in names and "mlp" not in failed and not options.readme:
-            record_speed(report.read(path)["sections"]["mlp"]["results"], SPEED)
         if path.exists():
             report.publish(path, None if options.quick else README)
         elif options.readme:

@@ -14,7 +14,6 @@ from PIL import Image
 
 from helpers import benchmarks
 from helpers import benchmarks_report as report
-from helpers.core import mlp_studies as studies
 
 RECORD = benchmarks.ARTIFACTS / "benchmarks.json"
 
@@ -22,10 +21,11 @@ RECORD = benchmarks.ARTIFACTS / "benchmarks.json"
 @pytest.fixture
 def elsewhere(monkeypatch, tmp_path):
     """Whatever is written is written into a folder of this test, README too."""
-    for name in ("ARTIFACTS", "README", "SPEED", "LATENCY", "ROOT"):
+    for name in ("ARTIFACTS", "README", "LATENCY", "ROOT"):
         place = tmp_path / getattr(benchmarks, name).relative_to(benchmarks.ROOT) if name != "ROOT" else tmp_path
         place.parent.mkdir(parents=True, exist_ok=True)
         monkeypatch.setattr(benchmarks, name, place)
+    benchmarks.ARTIFACTS.mkdir()
     (tmp_path / "README.md").write_text(f"above\n{report.BEGIN}\nold\n{report.END}\nbelow\n", encoding="utf-8")
     monkeypatch.setattr(benchmarks.psutil, "cpu_percent", lambda interval: 4.0)
     monkeypatch.setattr(report, "draw", lambda record: record)
@@ -118,26 +118,9 @@ def test_the_table_names_every_contender_and_its_ratio(monkeypatch, capsys, else
     assert "0.50 [0.50, 0.50]" in compiled
 
 
-def test_what_is_recorded_is_what_was_printed(monkeypatch, capsys, elsewhere):
-    seconds = {"numpy": [1.0, 2.0, 4.0], "torch eager": [2.0, 2.0, 20.0]}
-    monkeypatch.setattr(benchmarks, "measure_mlp", lambda *_: (seconds, 2, 1e-7))
-    benchmarks.main(["mlp", "--quick"])
-    assert not benchmarks.SPEED.exists() and not (elsewhere / "artifacts" / "benchmarks.json").exists()
-    capsys.readouterr()
-    benchmarks.main(["mlp", "--quick", "--record"])
-    eager = next(line for line in capsys.readouterr().out.splitlines() if "torch eager" in line)
-    assert "2.00 [1.00, 5.00]" in eager
-    assert studies.speed(benchmarks.SPEED.parent) == [(name, 2.0, {"torch eager": 2.0}) for name in
-                                                      ("784-256-128-10", "784-800-400-10")]  # fmt: skip
-    benchmarks.SPEED.write_text("{")
-    with pytest.raises(ValueError, match="benchmarks mlp --record"):
-        studies.speed(benchmarks.SPEED.parent)
-
-
-@pytest.mark.skipif(not benchmarks.SPEED.exists(), reason="no speed is recorded yet")
 def test_the_recorded_speed_keeps_its_promise():
     """At least 1.5 times as fast as eager PyTorch, never slower than compiled; the ratios taken another way."""
-    networks = json.loads(benchmarks.SPEED.read_text())["networks"]
+    networks = json.loads(RECORD.read_text(encoding="utf-8"))["sections"]["mlp"]["results"]["networks"]
     assert list(networks) == ["784-256-128-10", "784-800-400-10"]
     for measured in networks.values():
         medians = {name: statistics.median(values) for name, values in measured["seconds"].items()}

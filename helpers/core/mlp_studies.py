@@ -191,25 +191,6 @@ def shipped(folder=ARTIFACTS):
         raise ValueError(f"p1_history.json in {folder} cannot be read ({reason}); run make mlp") from None
 
 
-def speed(folder=ARTIFACTS):
-    """Return [(network, numpy's seconds per epoch, {contender: how many times as long it took})], medians over rounds.
-
-    Measured by `python -m helpers.benchmarks mlp --record`; raises ValueError where `folder` lacks the record.
-    """
-    try:
-        networks = json.loads((Path(folder) / "p1_speed.json").read_text(encoding="utf-8"))["networks"]
-    except (OSError, ValueError, KeyError) as reason:
-        message = f"p1_speed.json in {folder} cannot be read ({reason}); run python -m helpers.benchmarks mlp --record"
-        raise ValueError(message) from None
-    rows = []
-    for network, measured in networks.items():
-        seconds = {name: np.array(values) for name, values in measured["seconds"].items()}
-        ours = seconds.pop("numpy")
-        ratios = {name: float(np.median(values / ours)) for name, values in seconds.items()}
-        rows.append((network, float(np.median(ours)), ratios))
-    return rows
-
-
 def few_samples(dataset, count=1000):
     """Return the first `count` training and validation samples of a data set, (x, y) each, in float64."""
     (images, labels), (validation_images, validation_labels), _ = dataset.split()
