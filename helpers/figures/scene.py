@@ -1,6 +1,8 @@
 """The moving picture behind an explorer: still parts drawn once, moving parts drawn over them."""
 
 import io
+import math
+import re
 import struct
 import textwrap
 import zlib
@@ -10,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
-from matplotlib.transforms import Affine2D
+from matplotlib.transforms import Affine2D, Bbox
 from PIL import Image
 
 from helpers import style
@@ -125,7 +127,7 @@ class _Lettering:
         """Draw `text` as its own `draw` would, from memory if it was drawn with the same look before."""
         if not (text.get_visible() and text.get_text()):
             return
-        plain = not (text.get_bbox_patch() or text.get_path_effects() or text.get_clip_on() or text.get_usetex())
+        plain = not (text.get_path_effects() or text.get_clip_on() or text.get_usetex())
         x, y = text.get_transform().transform(text.get_unitless_position())
         if not (plain and 0 <= x < renderer.width and 0 <= y < renderer.height):
             text.draw(renderer)
@@ -134,7 +136,9 @@ class _Lettering:
         across, up = round(8 * (x - left)) / 8, round(8 * (y - bottom)) / 8  # letters are set to an eighth of a pixel
         look = (text.get_color(), text.get_alpha(), hash(text.get_fontproperties()), text.get_rotation())
         place = (text.get_ha(), text.get_va(), across, up, renderer.dpi)
-        key = (text.get_text(), *look, *place)
+        box = text.get_bbox_patch()
+        frame = box and (box, box.get_facecolor(), box.get_edgecolor(), box.get_linewidth())
+        key = (text.get_text(), *look, *place, frame)
         if key not in self._known:
             if len(self._known) >= self._MOST:
                 self._known.clear()
@@ -156,14 +160,70 @@ class _Lettering:
 
     def _set_here(self, text, renderer, left, bottom):
         if self._sheet is None:
-            self._sheet = RendererAgg(renderer.width, renderer.height, renderer.dpi)
+            self._sheet = _Sheet(renderer.width, renderer.height, renderer.dpi)
         self._sheet.clear()
         text.draw(self._sheet)
-        pixels = np.asarray(self._sheet.buffer_rgba())
-        x0, y0, x1, y1 = text.get_window_extent(self._sheet).padded(3).extents
-        x0, y0 = max(0, int(x0)), max(0, int(y0))
-        letters = pixels[max(0, pixels.shape[0] - int(y1)) : pixels.shape[0] - y0, x0 : max(x0 + 1, int(x1))]
-        return np.ascontiguousarray(letters[::-1]), x0 - left, y0 - bottom
+        around = [text.get_window_extent(self._sheet)]
+        if text.get_bbox_patch():
+            around.append(text.get_bbox_patch().get_window_extent())
+        x0, y0, x1, y1 = Bbox.union(around).padded(3).extents
+        return _cut(self._sheet, max(0, int(x0)), max(0, int(y0)), int(x1), int(y1), left, bottom)
+
+
+class _Sheet(RendererAgg):
+    """An empty sheet; on it a line of text is put together from digits, spaces and words that were set before."""
+
+    _PIECES = re.compile(r"\d| +|[^\d ]+")  # between them no letter moves closer to the next
+
+    def __init__(self, width, height, dpi):
+        super().__init__(width, height, dpi)
+        self._sizes, self._pieces = {}, {}
+
+    def _size(self, piece, prop):
+        key = (piece, hash(prop))
+        if key not in self._sizes:
+            self._sizes[key] = super().get_text_width_height_descent(piece, prop, False)
+        return self._sizes[key]
+
+    def get_text_width_height_descent(self, s, prop, ismath):
+        """Return the size of a line as its pieces have it."""
+        if ismath or not s:
+            return super().get_text_width_height_descent(s, prop, ismath)
+        widths, heights, descents = zip(*(self._size(piece, prop) for piece in self._PIECES.findall(s)), strict=True)
+        descent = max(descents)
+        return sum(widths), max(h - d for h, d in zip(heights, descents, strict=True)) + descent, descent
+
+    def draw_text(self, gc, x, y, s, prop, angle, ismath=False, mtext=None):
+        """Draw a line piece by piece; `y` counts from above."""
+        if ismath or angle:
+            super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
+            return
+        for piece in self._PIECES.findall(s):
+            if piece[0] != " ":
+                left, top = math.floor(x), math.floor(y)
+                key = (piece, hash(prop), gc.get_rgb(), gc.get_alpha(), round(64 * (x - left)), round(64 * (y - top)))
+                if key not in self._pieces:
+                    if len(self._pieces) >= 4 * _Lettering._MOST:
+                        self._pieces.clear()
+                    self._pieces[key] = self._piece(gc, x - left, y - top, piece, prop, mtext)
+                letters, dx, dy = self._pieces[key]
+                self.draw_image(self.new_gc(), left + dx, self.height - top + dy, letters)
+            x += self._size(piece, prop)[0]
+
+    def _piece(self, gc, across, down, piece, prop, mtext):
+        width, height, descent = self._size(piece, prop)
+        edge = 4
+        sheet = RendererAgg(math.ceil(width) + 2 * edge, math.ceil(height) + 2 * edge, self.dpi)
+        bottom = math.ceil(descent) + edge
+        sheet.draw_text(gc, edge + across, sheet.height - bottom + down, piece, prop, 0, False, mtext)
+        return _cut(sheet, 0, 0, int(sheet.width), int(sheet.height), edge, bottom)
+
+
+def _cut(sheet, x0, y0, x1, y1, left, bottom):
+    """Return a part of a sheet, (x, y) counted from below, and where its corner is from (left, bottom)."""
+    pixels = np.asarray(sheet.buffer_rgba())
+    part = pixels[max(0, pixels.shape[0] - y1) : pixels.shape[0] - y0, x0 : max(x0 + 1, x1)]
+    return np.ascontiguousarray(part[::-1]), x0 - left, y0 - bottom
 
 
 def _tile(image, renderer):
