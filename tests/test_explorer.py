@@ -67,15 +67,14 @@ def test_a_redraw_over_the_cached_background_equals_a_fresh_drawing(dot):
 
 def test_a_request_of_the_page_is_answered_by_one_frame_that_agrees_with_itself(dot, monkeypatch):
     sent = []
-    monkeypatch.setattr(dot._page, "send_state", lambda key=None: sent.append(set(key)))
+    monkeypatch.setattr(dot._page, "send_state", lambda key=None: sent.append(key))
     frame = ask(dot, x=7.5, n=4)
-    assert sent == [{"picture", "frame"}]
+    assert sent == ["frame"]
     assert frame["values"] == {"x": 7.5, "n": 4, "word": ""}
     assert frame["sentence"] == "A dot at 7.5, 4." and frame["code"] == "explore.dot(x=7.5, n=4, word='')"
+    assert base64.b64decode(frame["picture"].partition(",")[2]) == dot.picture
     again = ask(dot, x=7.5)  # nothing changes, but the page waits
     assert again["number"] == frame["number"] + 1
-    dot._page._handle_custom_msg({}, [])  # the page hurries an answer along
-    assert dot._page.frame == again
     dot.controls["x"].value = 1.0  # not asked for by the page
     assert dot._page.frame["answers"] == ""
 
@@ -236,11 +235,15 @@ class Words(Scene):
             self.moving(ax.text(1, 2, "", rotation=r, ha=a, color=style.BLUE)) for r, a in ((0, "left"), (30, "center"))
         ]
         self.words.append(self.moving(fig.text(0.99, 0.98, "", va="top", ha="right", fontsize=14)))
+        boxed = {"bbox": {"boxstyle": "round,pad=0.3", "facecolor": style.FAINT}, "family": "DejaVu Sans Mono"}
+        self.words.append(self.moving(ax.text(5, 5, "", ha="center", **boxed)))
 
     def update(self, x, n):
         for k, word in enumerate(self.words[:2]):
             word.set(text=f"$x_{n}$ = {x:.2f}, gᵧ", x=x, y=3 + k)
         self.words[2].set_text(f"{n}\ntwo lines")
+        self.words[3].set(text=f"AV. To, {x:+.3f} 1 in {n}", x=5 + x / 10)
+        self.words[3].get_bbox_patch().set_edgecolor(style.CYCLE[n])
         return f"{n} at {x}."
 
 
@@ -273,6 +276,11 @@ def test_images_copied_pixel_by_pixel_equal_those_that_are_resampled(monkeypatch
     monkeypatch.setattr(scene, "_tile", lambda image, renderer: image.draw(renderer))
     other = np.asarray(Image.open(io.BytesIO(fresh.draw(shade=90)[0])))
     assert np.array_equal(one, other)
+
+
+def test_an_answer_fills_a_packet_of_the_computer_itself_even_if_nothing_was_drawn(dot):
+    for word in ("fine", "bad"):
+        assert (1 << 16) <= len(json.dumps(ask(dot, word=word))) < 70_000
 
 
 def test_texts_from_memory_equal_texts_drawn_anew(monkeypatch):

@@ -4,11 +4,6 @@
 
 let views = 0;
 
-// The kernel's first word, "busy", travels ahead of the picture. Jupyter's server then holds a small picture back until
-// the page's computer has acknowledged that word, and computers take up to 40 ms over an acknowledgement unless they
-// have something to send with it. So the page sends two empty messages, at these milliseconds after a request.
-const NUDGES = [5, 15];
-
 function make(tag, facts = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(facts)) {
@@ -230,7 +225,6 @@ function render({ model, el }) {
     if (waiting) return;
     waiting = true;
     model.send({ view, values: touched, pointer });
-    for (const delay of NUDGES) setTimeout(() => waiting && model.send({}), delay);
     touched = {};
     pointer = null;
   }
@@ -345,13 +339,13 @@ function render({ model, el }) {
 
   function update() {
     const frame = model.get("frame");
+    if (frame.answers === view) waiting = false;
+    if (!waiting && (pointer || Object.keys(touched).length)) ask(); // first, so that the kernel draws while this is shown
     image.onload = () => waiting || root.removeAttribute("aria-busy");
-    image.src = model.get("picture"); // a data URL is there sooner than a blob, which another process hands out
+    image.src = frame.picture; // a data URL is there sooner than a blob, which another process hands out
     image.alt = frame.sentence;
     say(frame.sentence, frame.problem);
     code.textContent = frame.code;
-    if (frame.answers === view) waiting = false;
-    if (!waiting && (pointer || Object.keys(touched).length)) ask();
     if (waiting) return; // newer choices are on their way
     for (const [name, value] of Object.entries(frame.values)) {
       values[name] = value;

@@ -14,6 +14,11 @@ import traitlets
 
 from helpers import style
 
+# Jupyter's server holds back what does not fill a packet until the page's computer has acknowledged the packet before,
+# which is the kernel's word "busy", and computers take up to 40 ms over an acknowledgement. Within one computer a
+# packet holds 64 KB, so an answer of that size travels at once.
+_PACKET = 1 << 16
+
 
 class Control(traitlets.HasTraits):
     """One thing that the reader can choose, with a `label` and a `value`; `observe(f, "value")` tells of changes."""
@@ -215,8 +220,8 @@ class _Page(anywidget.AnyWidget):
     _esm = Path(__file__).with_suffix(".js")
     _css = Path(__file__).with_suffix(".css")
     form = traitlets.Dict().tag(sync=True)  # what does not change: controls, their rows, the stepping slider
-    frame = traitlets.Dict().tag(sync=True)  # values, sentence, code, and the view whose request this answers
-    picture = traitlets.Unicode().tag(sync=True)  # a data URL
+    # Values, sentence, code, picture as a data URL, and the view whose request this answers.
+    frame = traitlets.Dict().tag(sync=True)
 
 
 class Explorer:
@@ -284,14 +289,14 @@ class Explorer:
 
     def _show(self):
         """Send picture, sentence and state to the page in one message."""
-        with self._page.hold_sync():
-            self._page.picture = "data:image/png;base64," + base64.b64encode(self.picture).decode()
-            self._page.frame = {
-                "number": self._page.frame.get("number", 0) + 1, "answers": self._answers,
-                "values": {name: control.shown() for name, control in self.controls.items()},
-                "ends": {name: (c.min, c.max) for name, c in self.controls.items() if isinstance(c, _Slider)},
-                "sentence": self.sentence, "problem": self.problem, "code": self.as_code,
-            }  # fmt: skip
+        picture = "data:image/png;base64," + base64.b64encode(self.picture).decode()
+        self._page.frame = {
+            "number": self._page.frame.get("number", 0) + 1, "answers": self._answers,
+            "values": {name: control.shown() for name, control in self.controls.items()},
+            "ends": {name: (c.min, c.max) for name, c in self.controls.items() if isinstance(c, _Slider)},
+            "sentence": self.sentence, "problem": self.problem, "code": self.as_code,
+            "picture": picture, "filler": " " * (_PACKET - len(picture)),
+        }  # fmt: skip
 
     def _changed(self, change=None):
         if not self._held:
@@ -299,8 +304,6 @@ class Explorer:
 
     def _answer(self, _, asked, __):
         """Do what the page asked for, and answer even if nothing came of it: the page waits."""
-        if not asked:  # sent to hurry an answer along
-            return
 
         def act():
             self._held = True
