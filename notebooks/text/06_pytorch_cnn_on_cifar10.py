@@ -282,9 +282,9 @@ figures.curves([record["shipped"], record["seeds"][0]], ["shipped model", "prese
 
 # %% [markdown]
 # The star is the accuracy on the test images. For most of a training the test images are the easier ones: those it is
-# trained on are shifted and mirrored, small at first, and seen while the network still learns. `fast` stops there, and its
-# last half epoch shows only the images it found hardest, so its curve turns back. The shipped model goes on until it knows
-# 99 in 100 training images; the star, far below, is what that is worth on new ones.
+# trained on are shifted and mirrored, small at first, and seen while the network still learns. `fast` stops there, and from
+# its third epoch on it shows only the images it found hardest, so its curves halt there and stay behind what it knows. The
+# shipped model goes on until it knows 99 in 100 training images; the star, far below, is what that is worth on new ones.
 #
 # ### How good it is
 #
