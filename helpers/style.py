@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 
@@ -96,11 +97,16 @@ def small_png(image):
     return small.getvalue()
 
 
+def with_minus_signs(sentence):
+    """The sentence with a true minus sign, where a hyphen stood, in front of every negative number."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", sentence)
+
+
 class Picture:
     """A figure with the sentence that describes it: the sentence is its alternative text and what tests compare."""
 
     def __init__(self, fig, sentence):
-        self.figure, self.sentence = fig, sentence
+        self.figure, self.sentence = fig, with_minus_signs(sentence)
 
     def __repr__(self):
         return self.sentence

@@ -289,7 +289,9 @@ def test_pictures_say_what_they_show():
     assert f"E = {values.E:.4f}" in repr(graph)
     for name in ("f2", "a", "f1", "x"):
         entries = re.search(rf"dE/d{name} = \(([^)]*)\)", repr(graph))[1].split(", ")
-        np.testing.assert_allclose([float(e) for e in entries], autograd(net, x, y)[1][name][0], atol=5.1e-4)
+        np.testing.assert_allclose(
+            [float(e.replace("−", "-")) for e in entries], autograd(net, x, y)[1][name][0], atol=5.1e-4
+        )
     for picture in (graph, figures.network(), figures.difference_errors(net, x, y)):
         data, _ = picture._repr_mimebundle_()
         assert len(data["image/png"]) > 5000 and data["text/plain"] == repr(picture)

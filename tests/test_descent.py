@@ -210,8 +210,9 @@ def test_the_landscape_names_the_minimum_and_the_steepest_place():
     slopes = np.abs(np.gradient(values, x))
     lowest, steepest = x[values.argmin()], x[slopes[: values.argmin()].argmax()]
     picture = figures.landscape()
-    said = re.search(r"minimum at x\* = (-\d\.\d{4});.* until x = (-\d\.\d\d),", picture.sentence)
-    assert abs(float(said[1]) - lowest) < 6e-5 and abs(float(said[2]) - steepest) < 6e-3
+    said = re.search(r"minimum at x\* = (−\d\.\d{4});.* until x = (−\d\.\d\d),", picture.sentence)
+    told = [float(number.replace("−", "-")) for number in said.groups()]
+    assert abs(told[0] - lowest) < 6e-5 and abs(told[1] - steepest) < 6e-3
     for axes, wanted in zip(picture.figure.axes, (values, slopes), strict=True):
         drawn = axes.lines[0].get_xydata()
         inside = (drawn[:, 0] > -2.99) & (drawn[:, 0] < 0.99)

@@ -204,10 +204,11 @@ def test_the_descent_explorer_answers_at_every_stop():
 
     said = sweep(explore.descend())
     for x0, sentence in said["x0"]:
-        assert f"from x₀ = {x0:.2f}" in sentence
+        assert style.with_minus_signs(f"from x₀ = {x0:.2f}") in sentence
     for n, sentence in said["n"]:
         walk = descent.descend("gradient descent", -3.0, 1.0, 60)
-        assert f"step {n}: x = {walk.x[n]:.4f}, GELU = {walk.value[n]:.4f}" in sentence
+        here = f"step {n}: x = {walk.x[n]:.4f}, GELU = {walk.value[n]:.4f}"
+        assert style.with_minus_signs(here) in sentence
     assert any(
         "has left the picture" in sentence
         for _, sentence in sweep(explore.descend("heavy ball", x0=3.0, n=40))["learning_rate"]
@@ -303,7 +304,8 @@ def test_the_race_answers_at_every_stop():
             runs = {m: descent.descend(m, steps=100, **state).distance[n] for m in descent.METHODS}
             spread = max(runs.values()) - min(runs.values())
             expected = "all four are " if spread < 1e-9 else f"nearest to the minimum is {min(runs, key=runs.get)}, "
-            assert f"Step {n} of 100 from x₀ = {state['x0']:.2f}" in sentence and expected in sentence
+            begun = style.with_minus_signs(f"Step {n} of 100 from x₀ = {state['x0']:.2f}")
+            assert begun in sentence and expected in sentence
             away = min(runs.values())
             assert away < 0.001 or f"{away:.4f}" in sentence
     assert any("Out of the picture" in s for _, s in sweep(explore.race(x0=3.0, n=30), most=20)["learning_rate"])

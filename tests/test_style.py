@@ -64,3 +64,15 @@ def test_a_small_mark_beside_a_photograph_keeps_its_colour():
     pixels[10:16, 10:16] = mark.round()
     kept = np.asarray(Image.open(io.BytesIO(style.small_png(Image.fromarray(pixels)))).convert("RGB")).astype(int)
     assert np.abs(kept[10:16, 10:16] - mark).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("hyphens", "said"),
+    (
+        ("x = -2.6420, (-1, -0.5)", "x = −2.6420, (−1, −0.5)"),
+        ("leave-one-out, 2-3, p1-4, 1e-05, --", "leave-one-out, 2-3, p1-4, 1e-05, --"),
+    ),
+)
+def test_negative_numbers_have_a_minus_sign(hyphens, said):
+    assert style.with_minus_signs(hyphens) == said
+    assert style.Picture(None, hyphens).sentence == said

@@ -283,8 +283,8 @@ class Explorer:
 
     def redraw(self):
         """Draw the present state and show it; raises whatever the scene raises."""
-        self.picture, self.sentence = self.scene.draw(**self.state)
-        self.problem = ""
+        self.picture, sentence = self.scene.draw(**self.state)
+        self.sentence, self.problem = style.with_minus_signs(sentence), ""
         self._show()
 
     def _show(self):

@@ -322,4 +322,4 @@ def _short(number):
 
 
 def _listed(row):
-    return ", ".join(_short(number) for number in np.ravel(row)).replace("−", "-")
+    return ", ".join(_short(number) for number in np.ravel(row))

@@ -15,6 +15,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+import nbformat
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,8 @@ CONTEXT.set_forkserver_preload(
         "helpers.p2",
         "helpers.train_mlp",
         "helpers.p1_report",
+        "helpers.p2_report",
+        "helpers.theory_report",
         "helpers.build_notebooks",
         "helpers.progress",
         "tqdm",
@@ -52,7 +55,7 @@ def noise(count, shape, seed):
 
 
 def prepare(folder):
-    """Write small data sets, two trainings of the MLP and a notebook into `folder`; return it."""
+    """Write small data sets, trainings of the MLP and the CNN, and notebooks into `folder`; return it."""
     for name, shape in (("mnist", (28, 28)), ("cifar10", (32, 32, 3))):
         arrays = {}
         for part, count in (("train", 300), ("test", 100)):
@@ -63,6 +66,13 @@ def prepare(folder):
     for recipe in ("handout", "best"):
         code, said = perform("mlp", folder, folder / "trained", recipe)
         assert code == 0, said
+    code, said = perform("cnn", folder, folder / "cnn")
+    assert code == 0, said
+    theory = folder / "theory"
+    theory.mkdir()
+    for number in range(1, 5):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"# Small {number}\n\n$x^{number}$")])
+        nbformat.write(notebook, theory / f"0{number}_small.ipynb")
     return folder
 
 
@@ -113,6 +123,20 @@ def report(inputs, folder):
     small_mnist(inputs)
     p1_report.publish = partial(p1_report.publish, artifacts=folder)
     return train_mlp.main(["--report", "--output", str(inputs / "trained")])
+
+
+def cnn_report(inputs, folder):
+    from helpers import p2_report
+
+    training = str(inputs / "cnn")
+    return p2_report.main([training, "--seeds", training, "--data", str(inputs), "--folder", str(folder)])
+
+
+def theory_report(inputs, folder):
+    from helpers import theory_report
+
+    theory_report.NOTEBOOKS = inputs / "theory"
+    return theory_report.main(["--output", str(folder / "theory_report.pdf")])
 
 
 def notebook(inputs, folder):

@@ -6,8 +6,9 @@ import time
 import acts
 import nbformat
 import pytest
+from pypdf import PdfReader
 
-from helpers import datasets
+from helpers import datasets, theory_report
 from helpers.core import cnn
 from helpers.core import mlp as p1
 
@@ -110,9 +111,11 @@ def test_cnn(rng, kills, tally, tmp_path, inputs):
         rng, kills, tmp_path, "cnn", lambda folder: (inputs, folder), look, done))  # fmt: skip
 
 
-def test_report(rng, kills, tally, tmp_path, inputs):
-    """An older report lies there; each file of it is the old or the new one, never something between."""
-    names = ("p1.py", "p1_model.npz", "p1_history.json", "p1_report.pdf")
+def replaced(names, tmp_path, inputs):
+    """Arguments for a command that writes files of these names, where older ones lie, and a look at them after a kill.
+
+    Each file has to be the old or the new one, never something between.
+    """
 
     def arguments(folder):
         for name in names:
@@ -125,12 +128,52 @@ def test_report(rng, kills, tally, tmp_path, inputs):
         for name, content in acts.contents(folder).items():
             assert content in (b"old " + name.encode(), new[name]), name
 
+    return arguments, look
+
+
+def test_report(rng, kills, tally, tmp_path, inputs):
+    arguments, look = replaced(("p1.py", "p1_model.npz", "p1_history.json", "p1_report.pdf"), tmp_path, inputs)
+
     def done(folder):
         assert acts.contents(folder) == acts.contents(tmp_path / "whole0")
         assert p1.read_model(folder / "p1_model.npz") and (folder / "p1_report.pdf").read_bytes()[-6:] == b"%%EOF\n"
 
     tally("kill -9, report of Programming 1", *struck(
         rng, kills, tmp_path, "report", arguments, look, done))  # fmt: skip
+
+
+def test_cnn_report(rng, kills, tally, tmp_path, inputs):
+    names = ("p2.py", "cnn.py", "training.py", "p2_model.pkl", "p2_history.json", "p2_test.npz", "p2_report.pdf")
+    arguments, look = replaced(names, tmp_path, inputs)
+
+    def done(folder):
+        assert acts.contents(folder) == acts.contents(tmp_path / "whole0")
+        assert cnn.load_model(folder / "p2_model.pkl").widths == (8, 12, 16)
+        assert acts.arrays(folder / "p2_test.npz") and (folder / "p2_report.pdf").read_bytes()[-6:] == b"%%EOF\n"
+
+    tally("kill -9, report of Programming 2", *struck(
+        rng, kills, tmp_path, "cnn_report", arguments, look, done))  # fmt: skip
+
+
+@pytest.mark.skipif(theory_report.chromium() is None, reason="no Chromium; make test-browser installs it")
+def test_theory_report(rng, kills, tally, tmp_path, inputs):
+    """Chromium dates what it prints, so a new report is known by its five pages."""
+
+    def look(folder):
+        path = folder / "theory_report.pdf"
+        assert path.read_bytes() == b"old" or len(PdfReader(path).pages) == 5
+
+    def done(folder):
+        assert list(acts.contents(folder)) == ["theory_report.pdf"]
+        assert len(PdfReader(folder / "theory_report.pdf").pages) == 5
+
+    def arguments(folder):
+        if not (folder / "theory_report.pdf").exists():
+            (folder / "theory_report.pdf").write_bytes(b"old")
+        return inputs, folder
+
+    tally("kill -9, theory report", *struck(
+        rng, kills, tmp_path, "theory_report", arguments, look, done))  # fmt: skip
 
 
 def test_notebook(rng, kills, tally, tmp_path, inputs):
