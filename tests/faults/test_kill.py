@@ -157,15 +157,15 @@ def test_cnn_report(rng, kills, tally, tmp_path, inputs):
 
 @pytest.mark.skipif(theory_report.chromium() is None, reason="no Chromium; make test-browser installs it")
 def test_theory_report(rng, kills, tally, tmp_path, inputs):
-    """Chromium dates what it prints, so a new report is known by its five pages."""
+    """Chromium dates what it prints, so a new report is known by its four pages."""
 
     def look(folder):
         path = folder / "theory_report.pdf"
-        assert path.read_bytes() == b"old" or len(PdfReader(path).pages) == 5
+        assert path.read_bytes() == b"old" or len(PdfReader(path).pages) == 4
 
     def done(folder):
         assert list(acts.contents(folder)) == ["theory_report.pdf"]
-        assert len(PdfReader(folder / "theory_report.pdf").pages) == 5
+        assert len(PdfReader(folder / "theory_report.pdf").pages) == 4
 
     def arguments(folder):
         if not (folder / "theory_report.pdf").exists():
