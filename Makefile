@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# One process a core, four at most (a process that trains takes a gigabyte); a notebook's cells stay together.
+PARALLEL := -n auto --maxprocesses=4 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
 .DEFAULT_GOAL := help
@@ -22,7 +24,7 @@ lab: $(READY) ## set up if needed and open JupyterLab on the first notebook
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
 test: $(READY) ## set up if needed, run every unit test, then every notebook against its stored outputs
-	$(BIN)/python -m pytest tests notebooks $(NBVAL)
+	$(BIN)/python -m pytest tests notebooks $(NBVAL) $(PARALLEL)
 
 test-oldest: ## the same in .venv-oldest, with the lowest versions that requirements.txt allows
 test-newest: ## the same in .venv-newest, with the newest versions that the registry offers (but torch and its pair)
@@ -67,10 +69,10 @@ lint: $(READY) ## check style, formatting and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check helpers tests notebooks && $(BIN)/mypy
 
 coverage: $(READY) ## say which lines of helpers/ the unit tests do not run; fails below 95 %
-	$(BIN)/python -m pytest tests --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest tests $(PARALLEL) --cov --cov-report=term --cov-fail-under=95
 
 test-oldest test-newest: test-%: .venv-%/.ready
-	.venv-$*/bin/python -m pytest tests notebooks $(NBVAL)
+	.venv-$*/bin/python -m pytest tests notebooks $(NBVAL) $(PARALLEL)
 
 .venv-%/.ready: requirements.txt pyproject.toml tests/versions.py
 	$(PYTHON) -m venv .venv-$*

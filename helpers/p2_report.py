@@ -1,10 +1,12 @@
 """Collect what was trained into artifacts/p2: the hand-in of Programming 2, with its report.
 
-    python -m helpers.p2_report build/p2/best_seed0 --seeds build/p2/fast_seed* --ablation build/p2/ablation/*
+    python -m helpers.p2_report build/p2/best_seed0 --seeds build/p2/fast_seed* build/p2/thorough_seed* \\
+                                                    --ablation build/p2/ablation/*
     python -m helpers.p2_report                    # the report alone, anew, from what artifacts/p2 holds
 
-The first folder is the training whose model is shipped; `--seeds` are trainings that differ in the seed only, whose
-mean and standard deviation the report gives; `--ablation` are trainings with `--validate`, one change each.
+The first folder is the training whose model is shipped; `--seeds` are trainings of one preset or more that otherwise
+differ in the seed only, and the report gives each preset's mean and standard deviation; `--ablation` are trainings with
+`--validate`, one change each.
 """
 
 import argparse
@@ -69,20 +71,33 @@ def read_history(folder, finished):
     return history
 
 
-def seeds_line(histories):
-    """Mean ± standard deviation of the test accuracies of trainings that differ in the seed."""
-    if not histories:
-        return "no trainings with other seeds"
-    values = 100 * np.array([history["test"]["accuracy"] for history in histories])
-    budget = np.mean([history["budget_tflop"] for history in histories])
-    seconds = [history["seconds"] for history in histories]
-    threads = sorted({history["machine"]["threads"] for history in histories})
-    spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-    return (
-        f"{values.mean():.2f}{spread} % over {len(values)} seeds ({', '.join(f'{v:.2f}' for v in values)}), "
-        f"{min(seconds):.0f} to {max(seconds):.0f} s on {' or '.join(map(str, threads))} threads, "
-        f"a budget of {budget:.0f} TFLOP"
-    )
+def seeds_lines(record):
+    """For each preset that was trained with several seeds: its test accuracies, what it took, and the command."""
+    lines = []
+    for preset in dict.fromkeys(entry["preset"] for entry in record["seeds"]):
+        histories = cnn_studies.of_preset(record, preset)
+        single, averaged = (
+            [100 * history[key]["accuracy"] for history in histories] for key in ("test", "test_six_views")
+        )
+        seconds = [history["seconds"] for history in histories]
+        threads = sorted({history["machine"]["threads"] for history in histories})
+        budget = np.mean([history["budget_tflop"] for history in histories])
+        lines += ["", f"# The preset {preset}"]
+        lines += wrap(
+            f"{spread(single)} over {len(single)} seed{'s' * (len(single) > 1)} "
+            f"({', '.join(f'{v:.2f}' for v in single)}), "
+            f"{spread(averaged)} with the mean over six views, "
+            f"{min(seconds):.0f} to {max(seconds):.0f} s on {' or '.join(map(str, threads))} threads, "
+            f"a budget of {budget:.0f} TFLOP",
+            92,
+        )
+        lines += wrap(f"command: {histories[0]['command']}{' (and the other seeds)' * (len(single) > 1)}", 92)
+    return lines
+
+
+def spread(values):
+    """Mean ± standard deviation of percentages."""
+    return f"{np.mean(values):.2f}{f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''} %"
 
 
 def text(ax, lines, size=9.5):
@@ -93,7 +108,7 @@ def text(ax, lines, size=9.5):
     for line in lines:
         heading = line.startswith("# ")
         look = {"fontsize": size + 3, "weight": "bold"} if heading else {"fontsize": size, "family": "DejaVu Sans Mono"}
-        ax.text(0, y, line.removeprefix("# "), transform=ax.transAxes, va="top", **look)
+        ax.text(0, y, line.removeprefix("# "), transform=ax.transAxes, va="top", in_layout=False, **look)
         y -= (0.34 if heading else 0.2) / height
 
 
@@ -105,19 +120,19 @@ def write_report(data, folder=HAND_IN):
     """
     network, record = cnn_studies.load_shipped(folder)
     name, _, _, images, labels = data
-    shipped, seeds, ablation = record["shipped"], record["seeds"], record["ablation"]
+    shipped = record["shipped"]
     loss, accuracy, probabilities = training.evaluate(network, images, labels)
     probabilities, labels = probabilities.numpy(), labels.numpy()
     matrix = cnn_studies.confusion(labels, probabilities.argmax(1))
     pixels = images.permute(0, 2, 3, 1).numpy()
     cnn_studies.write_answers(folder / "p2_test.npz", pixels, probabilities)
     pages = [
-        first_page(name, network, accuracy, loss, shipped, seeds),
+        first_page(name, network, accuracy, loss, record),
         architecture_page(network, shipped),
-        curves_page(shipped, seeds),
+        curves_page(shipped, cnn_studies.of_preset(record, "fast")),
         classes_page(matrix),
         images_page(pixels, labels, probabilities),
-        ablation_page(ablation, shipped, seeds),
+        ablation_page(record),
     ]
     path = folder / "p2_report.pdf"
     written = io.BytesIO()  # matplotlib, writing on a full disk, ends in an error of zlib
@@ -134,9 +149,10 @@ def page(**subplots):
     return fig, axes
 
 
-def first_page(name, network, accuracy, loss, shipped, seeds):
+def first_page(name, network, accuracy, loss, record):
     """What came out, in numbers."""
     fig, ax = page()
+    shipped = record["shipped"]
     machine, tests = shipped["machine"], shipped["test"]
     lines = [
         "# Programming 2: a convolutional network on CIFAR-10",
@@ -157,15 +173,12 @@ def first_page(name, network, accuracy, loss, shipped, seeds):
         f"software               Python {machine['python']}, PyTorch {machine['torch']}, numpy {machine['numpy']}",
         f"seed                   {shipped['seed']}",
         *wrap(f"command                {shipped['command']}", 92, " " * 23),
-        "",
-        "# The preset fast",
-        *wrap(seeds_line(seeds), 92),
-        *(["", *wrap(f"command: {seeds[0]['command']} (and the other seeds)", 92)] if seeds else []),
+        *seeds_lines(record),
         "",
         "# How it was done",
         *wrap(
-            "Settings of the preset fast were chosen on 5,000 training images held out (the last 500 of each class); "
-            "best takes them over, with more width, depth, epochs and augmentation. Then the network was trained on "
+            "Settings of the presets fast and thorough were chosen on 5,000 training images held out (the last 500 of "
+            "each class); best has more width, depth, epochs and augmentation. Then the network was trained on "
             "all 50,000 and the test images read once for each number above. Accuracies are those of single images, "
             "without averaging over views, unless it says so.",
             92,
@@ -252,12 +265,13 @@ def images_page(images, labels, probabilities):
     return fig
 
 
-def ablation_page(ablation, shipped, seeds):
+def ablation_page(record):
     """What each setting buys, on validation images."""
     fig, ax = page()
+    ablation = record["ablation"]
     lines = ["# What each setting buys"]
     if ablation:
-        columns = cnn_studies.ablation({"ablation": ablation, "seeds": seeds, "shipped": shipped})
+        columns = cnn_studies.ablation(record)
         differences = columns.get("difference", [None] * len(ablation))
         lines += wrap(ABLATION_SAID, 92)
         lines += ["", f"{'validation':>11}{'difference':>12}{'seconds':>9}{'budget':>8}  change"]
@@ -279,7 +293,7 @@ def main(arguments=None):
         prog="python -m helpers.p2_report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("shipped", nargs="?", help="folder of the training whose model is shipped")
-    parser.add_argument("--seeds", nargs="*", default=[], help="folders of trainings that differ in the seed")
+    parser.add_argument("--seeds", nargs="*", default=[], help="folders of trainings of a preset with several seeds")
     parser.add_argument("--ablation", nargs="*", default=[], help="folders of trainings with --validate")
     parser.add_argument("--data", help="the file cifar10.npz or its folder")
     parser.add_argument("--folder", type=Path, default=HAND_IN, help="where the hand-in is put (artifacts/p2)")

@@ -9,6 +9,14 @@ from helpers.explore.explorer import Explorer
 os.environ["WORKBOOK_PROGRESS"] = ""  # tests, and the kernels they start, leave a reader's progress alone
 
 
+def pytest_configure(config):
+    """With one process a core each gets its share of threads; the processes, started later, inherit this."""
+    processes = config.getoption("numprocesses", None)
+    if processes:
+        share = max(1, (os.cpu_count() or 1) // processes)
+        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(share))
+
+
 @pytest.fixture(autouse=True)
 def explorers_raise(monkeypatch):
     """In JupyterLab an explorer shows a failed redraw as a sentence; in a test it must fail."""

@@ -183,10 +183,11 @@ def test_the_table_of_layers_adds_up(small):
 def test_tables_say_what_differs():
     base = {"epochs": 4, "flip": True}
     run = {"configuration": base, "seed": 0, "test": {"accuracy": 0.91}, "seconds": 10.0, "budget_tflop": 5.0}
-    run["machine"] = {"threads": 1}
+    run |= {"machine": {"threads": 1}, "preset": "fast", "test_six_views": {"accuracy": 0.92}}
+    longer = run | {"preset": "thorough", "test": {"accuracy": 0.95}}
     other = run | {"seed": 1, "test": {"accuracy": 0.90}, "machine": {"threads": 2}}
     changed = run | {"configuration": {"epochs": 4, "flip": False}, "epochs": [{"validation_accuracy": 0.8}]}
-    record = {"shipped": run, "seeds": [run, other], "ablation": [changed]}
+    record = {"shipped": run, "seeds": [run, other, longer], "ablation": [changed]}
     assert cnn_studies.ablation(record)["changed"] == ["flip false"]
     plain = run | {"epochs": [{"validation_accuracy": 0.85}]}
     compared = cnn_studies.ablation(record | {"ablation": [plain, changed]})
@@ -194,6 +195,8 @@ def test_tables_say_what_differs():
     table = cnn_studies.seeds(record)
     assert table["seed"] == ["0, on 1 thread", "1, on 2 threads", "mean", "± std"]
     assert table["test accuracy (%)"] == pytest.approx([91, 90, 90.5, 1 / 2**0.5])
+    assert table["mean over six views (%)"] == pytest.approx([92, 92, 92, 0])
+    assert cnn_studies.seeds(record, "thorough")["test accuracy (%)"] == pytest.approx([95])
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +247,7 @@ def test_the_hand_in_is_collected_and_its_report_has_pages(trained, tmp_path, ca
             f"{np.mean(stored.argmax(1) == labels[other].numpy()):.2%} of 60 test images",
             f"{shipped['test']['accuracy']:.2%} in {shipped['machine']['precision']}",
             cnn_studies.grade(shipped["test"]["accuracy"])[1],
-            "over 1 seeds",
+            "over 1 seed ",
             f"{cnn.parameter_count(network):,} parameters",
             f"{cnn.forward_flops(network) / 1e6:.1f}",
             *shipped["configuration"],

@@ -263,11 +263,16 @@ def test_tables_of_a_record_say_what_it_holds(tmp_path_factory, changed, accurac
     assert all(f"{name} 1" in told for name in changed) and (bool(changed) or told.startswith("nothing"))
     machine = {"threads": 2}
     entry = {"configuration": base, "seconds": 60.4, "budget_tflop": 50.2, "machine": machine}
-    seeds_ = [entry | {"seed": k, "test": {"accuracy": a}} for k, a in enumerate(accuracies)]
+    tested = [{"test": {"accuracy": a}, "test_six_views": {"accuracy": a / 2}} for a in accuracies]
+    seeds_ = [entry | {"seed": k, "preset": "fast"} | test for k, test in enumerate(tested)]
+    longer = seeds_[0] | {"preset": "thorough"}
     runs = [entry | {"epochs": [{"validation_accuracy": a}]} for a in accuracies]
     runs[1] = runs[1] | {"configuration": other}
-    record = {"shipped": entry | {"epochs": []}, "seeds": seeds_, "ablation": runs}
+    record = {"shipped": entry | {"epochs": []}, "seeds": [longer, *seeds_], "ablation": runs}
+    assert cnn_studies.of_preset(record, "fast") == seeds_ and cnn_studies.of_preset(record, "thorough") == [longer]
+    assert cnn_studies.seeds(record, "thorough")["seed"] == ["0, on 2 threads"]
     columns = cnn_studies.seeds(record)
+    assert columns["mean over six views (%)"][-2] == pytest.approx(50 * np.mean(accuracies))
     assert columns["test accuracy (%)"][-2] == pytest.approx(100 * np.mean(accuracies))
     assert columns["seed"][0] == f"0, on {cnn_studies.threads(machine)}" and cnn_studies.threads(machine) == "2 threads"
     table = cnn_studies.ablation(record)

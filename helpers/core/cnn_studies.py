@@ -286,7 +286,8 @@ def facts(network, record):
     machine, minutes = shipped["machine"], shipped["seconds"] / 60
     single, averaged = shipped["test"]["accuracy"], shipped["test_six_views"]["accuracy"]
     under = f" ({shipped['note']})" if "note" in shipped else ""
-    several = f" ({len(record['seeds'])} seeds of the preset fast below)" if record["seeds"] else ""
+    count = len(of_preset(record, "fast"))
+    several = f" ({count} seeds of the preset fast below)" if count else ""
     return {
         "widths, depth": f"{', '.join(map(str, network.widths))}; {network.depth} convolutions a group",
         "parameters": f"{cnn.parameter_count(network):,}",
@@ -371,7 +372,7 @@ def ablation(record):
     The last column is the difference to the unchanged recipe, in points, where it is among the runs.
     """
     entries = record["ablation"]
-    base = (record["seeds"] or [record["shipped"]])[0]["configuration"]
+    base = (of_preset(record, "fast") or [record["shipped"]])[0]["configuration"]
     accuracy = [100 * entry["epochs"][-1]["validation_accuracy"] for entry in entries]
     plain = [a for a, entry in zip(accuracy, entries, strict=True) if entry["configuration"] == base]
     return {
@@ -383,18 +384,26 @@ def ablation(record):
     }
 
 
-def seeds(record):
-    """Return the columns of the table of seeds, with the mean and the standard deviation (n - 1) in the last rows."""
-    entries = record["seeds"]
+def of_preset(record, preset):
+    """Return those trainings of a record's `seeds` that had the preset."""
+    return [entry for entry in record["seeds"] if entry["preset"] == preset]
+
+
+def seeds(record, preset="fast"):
+    """Return the columns of a preset's table of seeds; of several, mean and standard deviation (n - 1) come last."""
+    entries = of_preset(record, preset)
     columns = {
         "test accuracy (%)": [100 * entry["test"]["accuracy"] for entry in entries],
+        "mean over six views (%)": [100 * entry["test_six_views"]["accuracy"] for entry in entries],
         "seconds": [entry["seconds"] for entry in entries],
         "budget (TFLOP)": [entry["budget_tflop"] for entry in entries],
     }
-    for values in columns.values():
-        values += [np.mean(values), np.std(values, ddof=1) if len(values) > 1 else float("nan")]
     names = [f"{entry['seed']}, on {threads(entry['machine'])}" for entry in entries]
-    return {"seed": [*names, "mean", "± std"]} | columns
+    if len(entries) > 1:
+        names += ["mean", "± std"]
+        for values in columns.values():
+            values += [np.mean(values), np.std(values, ddof=1)]
+    return {"seed": names} | columns
 
 
 def threads(machine):
