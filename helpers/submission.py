@@ -233,9 +233,7 @@ def p1_model(folder):
     error = 100 * float(told.split()[-1])
     if error >= 20:
         raise ValueError(f"p1_model.npz misreads {error:.2f} % of MNIST's test images, which earns nothing.")
-    if not states(folder / "p1_report.pdf", error, 0.02):
-        raise ValueError(f"p1_model.npz misreads {error:.2f} %, a number that p1_report.pdf does not give.")
-    return f"p1_model.npz misreads {error:.2f} % of the test images, as its report says"
+    return as_reported(folder / "p1_report.pdf", f"p1_model.npz misreads {error:.2f} % of the test images", error, 0.02)
 
 
 def p2_model(folder):
@@ -259,9 +257,8 @@ def p2_accuracy(folder):
     if done.returncode or not told:
         raise ValueError(f"p2.py --evaluate p2_model.pkl tells no accuracy: {last_line(done.stderr or done.stdout)}")
     accuracy = float(told.group(1))
-    if not states(folder / "p2_report.pdf", accuracy, 0.06):  # another processor rounds a few images otherwise
-        raise ValueError(f"p2_model.pkl gets {accuracy:.2f} % right, a number that p2_report.pdf does not give.")
-    return f"p2_model.pkl gets {accuracy:.2f} % of the test images right, as its report says"
+    said = f"p2_model.pkl gets {accuracy:.2f} % of the test images right"
+    return as_reported(folder / "p2_report.pdf", said, accuracy, 0.06)  # another processor rounds some images otherwise
 
 
 def real(data, name, wanted):
@@ -280,10 +277,12 @@ def alone_with(folder, *names):
         yield Path(empty)
 
 
-def states(report, percent, tolerance):
-    """Say whether a PDF gives a number of percent, as far as rounding goes."""
+def as_reported(report, said, percent, tolerance):
+    """Return what is `said` of a percentage; raises ValueError where the PDF does not give it, rounding apart."""
     given = re.findall(r"(\d+(?:\.\d+)?) ?%", pdf_text(report))
-    return any(abs(float(number) - percent) < tolerance for number in given)
+    if not any(abs(float(number) - percent) < tolerance for number in given):
+        raise ValueError(f"{said}, a number that {report.name} does not give.")
+    return f"{said}, as its report says"
 
 
 def run(folder, code, said):

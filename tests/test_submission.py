@@ -166,7 +166,11 @@ def spoil_by_less(folder):
         (spoil_p1_model, "p1_model", "p1_model.npz misreads .* %"),
         (spoil_p1_pickle, "p1_model", "cannot be loaded into p1.py's MLP"),
         (spoil_p2_pickle, "p2_model", "does not load with weights_only=True"),
-        (spoil_p2_model, "p2_accuracy", "a number that p2_report.pdf does not give"),
+        (
+            spoil_p2_model,
+            "p2_accuracy",
+            "gets .* % of the test images right, a number that p2_report.pdf does not give",
+        ),
         (spoil_by_less, "p2_accuracy", "tells no accuracy: ModuleNotFoundError"),
         (spoil_report, "report_sections", "p1_report.pdf does not give the final test error"),
         (spoil_pdf, "report_sections", "p2_report.pdf is no PDF that can be read"),
