@@ -297,6 +297,7 @@ class WindowScene(Scene):
             self._trace = [] if problem else core.trace(feature_map, weights, **options)
             self._lay(feature_map, core.flip(weights) if flipped else weights, stride, padding, problem)
             self._set_up = key
+            self.still_changed(key)
         if problem:
             return f"No output map: {problem}."
         number = min(position, len(self._trace))
@@ -350,7 +351,6 @@ class WindowScene(Scene):
             artist.set_text(title)
         for artist in self._moving:
             artist.set_visible(not problem)
-        self.still_changed()
 
     def _show(self, cell, number):
         """Draw what moves with the window."""

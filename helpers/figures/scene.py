@@ -27,6 +27,8 @@ class Scene:
     A scene that can be dragged implements `pointed` too.
     """
 
+    _MOST_KEPT = 100  # still parts kept, a megabyte or two each
+
     def __init__(self, fig):
         self.figure = fig
         self._canvas = FigureCanvasAgg(fig)
@@ -82,6 +84,8 @@ class Scene:
                 self._canvas.draw()
                 self._background = self._canvas.copy_from_bbox(self.figure.bbox)
                 if self._key is not None:
+                    if len(self._backgrounds) >= self._MOST_KEPT:
+                        self._backgrounds.clear()
                     self._backgrounds[self._key] = self._background
             self._canvas.restore_region(self._background)
             renderer = self._canvas.get_renderer()
