@@ -76,7 +76,8 @@ def started(command, place, surroundings, how):
     At the end the signal `how` goes to all that it started.
     """
     with open(place / "log", "w+") as log, subprocess.Popen(
-        shlex.split(command), cwd=place, env=surroundings, stdout=log, stderr=log, start_new_session=True
+        shlex.split(command), cwd=place, env=surroundings, stdout=log, stderr=log, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore Ctrl-C
     ) as process:  # fmt: skip
 
         def wait_for(look):
