@@ -11,9 +11,9 @@ os.environ["WORKBOOK_PROGRESS"] = ""  # tests, and the kernels they start, leave
 
 def pytest_configure(config):
     """With one process a core each gets its share of threads; the processes, started later, inherit this."""
-    processes = config.getoption("numprocesses", None)
+    processes = config.getoption("tx", None)  # one entry each; empty without pytest-xdist, and in its processes
     if processes:
-        share = max(1, (os.cpu_count() or 1) // processes)
+        share = max(1, (os.cpu_count() or 1) // len(processes))
         os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(share))
 
 
