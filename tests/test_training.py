@@ -164,6 +164,19 @@ def test_the_hardest_images_are_kept(data):
     assert run.run_epoch()["images"] == 120
 
 
+@pytest.mark.parametrize("keep", ["[0.5]", "[0.5,0.5]"])
+def test_images_not_seen_yet_come_before_the_hardest(data, keep):
+    """Nothing is left out for ever: with half of the images an epoch, two epochs show them all."""
+    configuration = p2.configuration_from("fast", [f"keep={keep}", "widths=[8,8,8]", "sizes=[20]"], 3, 50)
+    _, images, labels, *_ = p2.load_data(data)
+    run = training.Training(configuration, images, labels)
+    assert run.run_epoch()["images"] == 150
+    unseen = torch.nonzero(run.difficulty.isinf())[:, 0].tolist()
+    assert len(unseen) == 150 and set(run.order(run.steps(1)).tolist()) == set(unseen)
+    run.run_epoch()
+    assert run.difficulty.isfinite().all() and len(run.order(run.steps(2))) == 150
+
+
 # ----------------------------------------------------------------------------------------------------- the command
 
 
@@ -223,13 +236,20 @@ def test_a_killed_training_resumes_to_the_same_weights(data, tmp_path):
     assert [e["loss"] for e in whole["epochs"]] == [e["loss"] for e in resumed["epochs"]]
 
 
-def test_ctrl_c_says_how_to_go_on(data, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("complete", [0, 1])
+def test_ctrl_c_says_how_to_go_on(data, tmp_path, monkeypatch, capsys, complete):
+    run_epoch = training.Training.run_epoch
+
     def interrupted(self, on_step=None):
-        raise KeyboardInterrupt
+        if self.epoch == complete:
+            raise KeyboardInterrupt
+        return run_epoch(self, on_step)
 
     monkeypatch.setattr(training.Training, "run_epoch", interrupted)
     assert p2.main(command(data, tmp_path, "--epochs", "2")) == 130
-    assert "--resume" in capsys.readouterr().err
+    assert ("--resume" in capsys.readouterr().err) == bool(complete)
+    monkeypatch.undo()
+    assert p2.main(command(data, tmp_path, "--epochs", "2", *["--resume"] * complete)) == 0
 
 
 def test_two_processes_follow_the_curve_of_one(data, tmp_path):

@@ -7,7 +7,7 @@
     python p2.py --validate --set filter_lr=0.1   # choose settings on 5,000 held-out training images
     python p2.py --evaluate p2_model.pkl          # the accuracy of a saved model on the 10,000 test images
     python p2.py --predict cat.png --model p2_model.pkl
-    torchrun --nproc_per_node=4 p2.py             # the same training on four GPUs, or four machines' processors
+    torchrun --nproc_per_node=4 p2.py             # the same training on four GPUs, or in four processes of the CPU
 
 The data is cifar10.npz, looked for in --data, then $WORKBOOK_DATA, then data/. A training writes three files into
 --output: p2_checkpoint.pt and p2_history.json after every epoch, p2_model.pkl (the weights, a bare state_dict) at the
@@ -139,7 +139,7 @@ def options_from(arguments=None):
     )
     add = parser.add_argument
     add("--preset", choices=PRESETS, default="fast", help="a complete set of settings (listed below)")
-    add("--epochs", type=int, help="how often every image is seen; the schedule stretches with it")
+    add("--epochs", type=int, help="passes over the images; sizes and keep, which may leave easy ones out, stretch with it")
     add("--batch-size", type=int, help="images in one step, over all processes together")
     add("--seed", type=int, default=0, help="where the random numbers start; the same seed gives the same weights")
     add("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -428,6 +428,7 @@ def main(arguments=None):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no × shows a question mark
+    options = None
     try:
         options = options_from(arguments)
         if options.evaluate:
@@ -440,7 +441,11 @@ def main(arguments=None):
         print(f"p2.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped; the same command with --resume goes on after the last complete epoch.", file=sys.stderr)
+        trains = options is not None and not options.evaluate and not options.predict
+        if trains and (options.output / "p2_checkpoint.pt").exists():
+            print("\nStopped; the same command with --resume goes on after the last complete epoch.", file=sys.stderr)
+        else:
+            print("\nStopped, with nothing to save so far; the same command begins anew.", file=sys.stderr)
         return 130
     return 0
 

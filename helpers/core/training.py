@@ -269,7 +269,8 @@ class Training:
         ]
         self.sgd = torch.optim.SGD(groups, lr=0.0, momentum=c["momentum"], nesterov=True)
         self.peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in (self.muon, self.sgd)]
-        self.difficulty = torch.zeros(len(labels))  # the loss of each image when it was last seen
+        # The loss of each image when it was last seen; one that was never seen comes before all others.
+        self.difficulty = torch.full((len(labels),), torch.inf)
         self.epoch, self.sized = 0, None
 
     # -- the plan ------------------------------------------------------------------------------------------------
@@ -309,7 +310,7 @@ class Training:
         plan = [self.steps(e) for e in range(c["epochs"])]
         before, total = sum(plan[:epoch]), sum(plan)
         order = self.order(steps)
-        seen = torch.zeros(len(self.labels))
+        seen = torch.zeros(len(self.labels), device=self.device)  # there, as NCCL reduces nothing else
         exact = torch.float32 if self.device.type == "mps" else torch.float64  # Apple's GPUs have no double precision
         sums = torch.zeros(3, dtype=exact, device=self.device)  # loss, right answers, images
         for step in range(steps):
@@ -320,8 +321,8 @@ class Training:
             self.muon.step()
             self.sgd.step()
             self.network.zero_grad(set_to_none=True)
-            if len(c["keep"]) > 1:
-                seen[indices.cpu()] = losses.cpu()
+            if min(c["keep"]) < 1:
+                seen[indices] = losses.clamp_min(1e-12)  # 0 stands for an image not seen
             sums += torch.stack([losses.sum(), (logits.argmax(1) == labels).sum(), losses.new_tensor(len(labels))])
             if on_step and (step % 5 == 4 or step == steps - 1):
                 loss, right, count = sums.tolist()
@@ -331,6 +332,7 @@ class Training:
         if self.world > 1:
             torch.distributed.all_reduce(sums)
             torch.distributed.all_reduce(seen)
+        seen = seen.cpu()
         self.difficulty = torch.where(seen > 0, seen, self.difficulty)
         loss, right, count = sums.tolist()
         if not loss / count < 1000:  # also when it is no number at all
