@@ -30,8 +30,8 @@ A4 = {"width": 8.27, "height": 11.69}
 METADATA = {"Title": "Programming 2: a CNN on CIFAR-10", "CreationDate": None}  # the same file from the same content
 LAYERS_SAID = (
     "After each group's first convolution: max-pooling 2×2. After every convolution: batch normalisation (a bias, no "
-    "scale) and GELU. Before the head: the largest value of each channel. Whitening is computed from the training "
-    "images and not trained."
+    "scale) and GELU. Before the head: the largest value of each channel. The whitening filters are computed from the "
+    "training images and not trained; their bias is, in the first part whitening_epochs of the epochs."
 )
 ABLATION_SAID = (
     "Accuracy on the 5,000 held-out training images, one run each, and the difference, in points, to the unchanged "
@@ -166,6 +166,7 @@ def first_page(name, network, accuracy, loss, record):
         f"one forward pass       {cnn.forward_flops(network) / 1e6:.0f} MFLOP an image",
         f"training               {len(shipped['epochs'])} epochs, {shipped['seconds']:.0f} s, "
         f"{shipped['tflop']:.0f} TFLOP computed",
+        *([f"                       {shipped['note']}"] if "note" in shipped else []),
         f"budget                 {shipped['budget_tflop']:.0f} TFLOP: seconds x the speed of a matrix product then",
         f"memory                 at most {shipped['peak_memory_gb']:.1f} GB",
         f"hardware               {machine['processor']}, {machine['device']}, "
@@ -225,6 +226,7 @@ def curves_page(shipped, seeds):
         fig.delaxes(axes[1, 0]), fig.delaxes(axes[1, 1])
     fig.suptitle(
         "Loss and accuracy on augmented training images, averaged over each epoch while the network learned.\n"
+        "From its third epoch on, fast is shown only the images it found hardest. "
         "A star is the test accuracy at the end.",
         fontsize=10,
     )
@@ -266,10 +268,10 @@ def images_page(images, labels, probabilities):
 
 
 def ablation_page(record):
-    """What each setting buys, on validation images."""
+    """What some settings buy, on validation images."""
     fig, ax = page()
     ablation = record["ablation"]
-    lines = ["# What each setting buys"]
+    lines = ["# What some settings buy"]
     if ablation:
         columns = cnn_studies.ablation(record)
         differences = columns.get("difference", [None] * len(ablation))

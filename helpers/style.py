@@ -77,12 +77,17 @@ def figure(height=3.6, width=WIDTH, **subplots):
     return fig, axes
 
 
-def png(fig, dpi=144):
-    """Return `fig` as PNG bytes in at most 256 colours, which keeps a stored notebook small."""
+def png(fig, dpi=144, photographs=False):
+    """Return `fig` as PNG bytes in at most 256 colours, which keeps a notebook small; `photographs` need more."""
     raw = io.BytesIO()
     with context():
         fig.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
-    return small_png(Image.open(raw).convert("RGB"))
+    image = Image.open(raw).convert("RGB")
+    if not photographs:
+        return small_png(image)
+    whole = io.BytesIO()
+    image.save(whole, format="png", optimize=True)
+    return whole.getvalue()
 
 
 def small_png(image):
@@ -103,16 +108,20 @@ def with_minus_signs(sentence):
 
 
 class Picture:
-    """A figure with the sentence that describes it: the sentence is its alternative text and what tests compare."""
+    """A figure with the sentence that describes it: the sentence is its alternative text and what tests compare.
 
-    def __init__(self, fig, sentence):
-        self.figure, self.sentence = fig, with_minus_signs(sentence)
+    A figure of `photographs` is stored in all its colours, any other in 256.
+    """
+
+    def __init__(self, fig, sentence, photographs=False):
+        self.figure, self.sentence, self.photographs = fig, with_minus_signs(sentence), photographs
 
     def __repr__(self):
         return self.sentence
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        data = {"image/png": base64.b64encode(png(self.figure)).decode(), "text/plain": self.sentence}
+        image = png(self.figure, photographs=self.photographs)
+        data = {"image/png": base64.b64encode(image).decode(), "text/plain": self.sentence}
         width = min(SHOWN, round(self.figure.get_figwidth() * DPI))
         return data, {"image/png": {"alt": self.sentence, "width": width}}
 

@@ -139,7 +139,7 @@ def options_from(arguments=None):
     )
     add = parser.add_argument
     add("--preset", choices=PRESETS, default="fast", help="a complete set of settings (listed below)")
-    add("--epochs", type=int, help="passes over the images; sizes and keep, which may leave easy ones out, stretch with it")
+    add("--epochs", type=int, help="passes over the images (keep may leave easy ones out); the plan stretches")
     add("--batch-size", type=int, help="images in one step, over all processes together")
     add("--seed", type=int, default=0, help="where the random numbers start; the same seed gives the same weights")
     add("--device", default="auto", help="auto, cpu, cuda or mps")

@@ -35,7 +35,9 @@ def gallery(images, labels, class_names, name, columns=6):
                 _bare(ax)
             row[0].set_ylabel(class_names[label], rotation=0, ha="right", va="center")
     return style.Picture(
-        fig, f"{name}: the first {columns} training pictures of each of the {len(class_names)} classes."
+        fig,
+        f"{name}: the first {columns} training pictures of each of the {len(class_names)} classes.",
+        photographs=True,
     )
 
 
@@ -47,7 +49,9 @@ def augmented(original, views, name, shift):
             _picture(ax, image)
             ax.set_title(title, fontsize=9.5)
     return style.Picture(
-        fig, f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to {shift} pixels, or both."
+        fig,
+        f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to {shift} pixels, or both.",
+        photographs=True,
     )
 
 
@@ -130,7 +134,8 @@ def mistakes(images, labels, probabilities, indices, class_names, name):
     fig, axes = style.figure(height=1.45 * rows, nrows=rows, ncols=columns, squeeze=False)
     with style.context():
         draw_answers(axes.flat, images, labels, probabilities, indices, class_names)
-    return style.Picture(fig, f"The {len(indices)} test pictures of {name} that the network gets wrong most surely.")
+    sentence = f"The {len(indices)} test pictures of {name} that the network gets wrong most surely."
+    return style.Picture(fig, sentence, photographs=True)
 
 
 def _patterns(axes, patterns):
@@ -140,6 +145,7 @@ def _patterns(axes, patterns):
         _bare(ax)
     for ax, pattern in zip(axes, patterns, strict=False):
         _picture(ax, (0.5 + 0.5 * pattern / max(np.abs(pattern).max(), 1e-9)).transpose(1, 2, 0))
+        ax.spines[:].set(visible=True, color=style.GREY, linewidth=0.6)  # a pattern may be as white as the page
 
 
 def whitening(network, images):

@@ -128,8 +128,8 @@ def window_tape(size, kernel_size, padding, strides):
         ax.set_xlim(-1.75, length + 4.85)
     return Picture(
         fig,
-        f"A tape of {length} cells under a window of {kernel_size}: {', '.join(found)}. Cells that no window reads "
-        "are crossed out.",
+        f"A tape of {length} cells under a window of {kernel_size}: {', '.join(found)}. Cells beyond the last "
+        "window are crossed out.",
     )
 
 
@@ -220,6 +220,7 @@ def filtered_picture(picture, name):
         fig,
         "Eight panels of one small colour picture: the original, blurred, sharpened, average-pooled to a quarter of "
         "its side, its vertical edges, its horizontal edges, their strength, and max-pooled. Its name stands on top.",
+        photographs=True,
     )
 
 
@@ -249,6 +250,7 @@ def subsampling(picture, name, size=4):
         f"Two rows of four panels, stripes above and a small colour picture below: the original, every {size}th pixel "
         "with false broad stripes in the upper row, the blurred original, and the blurred one at the same pixels, "
         "where stripes too fine to be shown have faded to grey.",
+        photographs=True,
     )
 
 
@@ -533,8 +535,8 @@ def _bare(ax, title):
     ax.set_title(title, fontsize=9.5, weight="normal")
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    for spine in ax.spines.values():  # a frame, for pictures may be as white as the page
+        spine.set(visible=True, color=GREY, linewidth=0.6)
 
 
 def _stripes(side, size):

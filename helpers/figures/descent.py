@@ -9,6 +9,7 @@ from helpers.core import descent
 from helpers.figures.scene import Scene
 
 _LOW, _HIGH = -4.0, 3.0  # the range of Fig. 1
+_RING = {"color": style.PAPER, "markeredgecolor": style.INK, "markersize": 10, "markeredgewidth": 2}
 
 
 def activations():
@@ -86,7 +87,7 @@ def paths(*trajectories):
             ax.plot(t.x, t.value, "o", color=style.BLUE, markersize=8)
             ax.plot(descent.minimum(), descent.gelu(descent.minimum()), "D", color=style.ORANGE, markersize=7)
             for n, (place, value) in enumerate(zip(t.x, t.value, strict=True)):
-                ax.annotate(f"{n}", (place, value), xytext=(7, -13), textcoords="offset points")
+                ax.annotate(f"{n}", (place, value), xytext=(0, 8), textcoords="offset points", ha="center")
             ax.set(title=f"{t.method}, η = {t.learning_rate:g}", xlabel="x")
             ax.margins(y=0.12)
             told.append(
@@ -102,20 +103,24 @@ def race(*groups):
     told = []
     with style.context():
         for ax, group in zip(axes[0], groups, strict=True):
-            for number, t in enumerate(group):
+            for t in group:
+                number = descent.METHODS.index(t.method)  # the colours of RaceScene
                 ax.semilogy(
                     np.maximum(t.distance, 1e-12),
                     color=style.CYCLE[number],
                     linestyle=style.DASHES[number],
                     label=t.method,
                 )
+            if lead := descent.overtaking_step(*group[:2]):
+                ax.plot(lead, group[1].distance[lead], "o", **_RING)
+                ax.annotate(f"step {lead}", (lead, group[1].distance[lead]), xytext=(6, 8), textcoords="offset points")
             ax.set(title=f"η = {group[0].learning_rate:g}", xlabel="step t", ylim=(1e-9, 10))
-            ax.legend(loc="upper right")
             told.append(
                 f"with η = {group[0].learning_rate:g} after {len(group[0].x) - 1} steps "
                 + ", ".join(f"{t.method} is {_tiny(t.distance[-1])} away" for t in group)
             )
         axes[0, 0].set_ylabel("|xₜ − x*|")
+        axes[0, 0].legend(loc="lower left")
     return style.Picture(fig, f"Distance from the minimum on a logarithmic axis: {'; '.join(told)}.")
 
 
@@ -164,7 +169,7 @@ class DescentScene(Scene):
 
     @staticmethod
     def _now(ax):
-        return ax.plot([], [], "o", color=style.PAPER, markeredgecolor=style.INK, markersize=10, markeredgewidth=2)[0]
+        return ax.plot([], [], "o", **_RING)[0]
 
     def update(self, method, x0, learning_rate, momentum, n):
         """Move to step `n` of the descent that the other arguments of `core.descent.descend` describe."""

@@ -170,13 +170,13 @@ def softness():
         right.loglog(weights, margins, color=style.BLUE, label="margin of XOR")
         right.loglog(small, small**3 / 32, color=style.ORANGE, linestyle="--", label="k³ / 32")
         right.axhline(0.5, color=style.GREY, linestyle=":", label="hard steps: ½")
-        right.set(title="margin over the weight k", xlabel="k")
+        right.set(title="margin, output weights 1, −1", xlabel="hidden weight k")
         right.legend(loc="lower right")
     return style.Picture(
         fig,
         "Left: the path of the corners through the hidden plane is almost straight for small hidden weights k and "
-        "bends towards the corner (1, 0) as k grows. Right: the margin of XOR grows like the cube of k, then levels "
-        "off at one half; it is never zero.",
+        "bends towards the corner (1, 0) as k grows. Right: the margin of XOR with output weights 1 and -1 grows like "
+        "the cube of k, then levels off at one half; it is never zero.",
     )
 
 

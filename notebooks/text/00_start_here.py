@@ -16,9 +16,9 @@
 # | [05 · A NumPy MLP on MNIST](05_numpy_mlp_on_mnist.ipynb) | 60 | 25 | write and train a network with nothing but NumPy |
 # | [06 · A CNN on CIFAR-10](06_pytorch_cnn_on_cifar10.ipynb) | 60 | 25 | train a convolutional network, and judge it honestly |
 #
-# Notebooks 01, 02 and 04 need NumPy alone and run in seconds. 03 uses PyTorch and SymPy for its cross-checks. 05 trains
-# for about half a minute and needs MNIST, 11 MB; 06 trains for about as long and needs
-# CIFAR-10, 162 MB. Both are fetched once.
+# Notebooks 01 to 04 run in seconds: 01 and 02 need NumPy and SciPy, 03 and 04 also PyTorch for their cross-checks, 03
+# SymPy too. 05 trains for some seconds and needs MNIST, 11 MB; 06 trains for half a minute and needs CIFAR-10, 162 MB,
+# which 04 also takes its last picture from. Both are fetched once.
 
 # %% [markdown]
 # ## Is everything here?
@@ -47,7 +47,8 @@ check("0", answer)
 # ## How far you are
 #
 # What you answer rightly is kept, in all notebooks together, in a small file beside them. Run the cell again whenever
-# you like.
+# you like. Programming 2 counts 5 points here, so that all parts add up to 80: its other 20 are for code and report, which
+# people judge.
 
 # %%
 from helpers.answers import progress

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 1 · Gradient descent and momentum on GELU
 #
-# *Three steps by hand, and you will know why the step size matters, why momentum lags before it leads, and how to tell
-# when a descent has arrived.*
+# *Three steps by hand, and you will know why the step size matters, when a step is too large, and why momentum lags
+# before it leads.*
 #
-# **Minutes** 40 · **Points** 12 · **Needs** nothing but NumPy ·
+# **Minutes** 40 · **Points** 12 · **Needs** NumPy and SciPy ·
 # [start](00_start_here.ipynb) · [02 →](02_logic_gates.ipynb)
 
 # %% [markdown]
@@ -44,9 +44,9 @@ from helpers.style import Table
 # %% [markdown]
 # ## See it
 #
-# Below are the functions of Fig. 1 and their derivatives. Look at the right panel: ReLU and ELU never slope downwards,
-# so a walk downhill on either runs off to the left for ever. GELU has a valley, and only GELU gives a descent somewhere
-# to arrive.
+# Below are the functions of Fig. 1 and their derivatives. Look at the right panel: ReLU and ELU never slope downwards.
+# On ELU a walk downhill runs off to the left for ever, and on ReLU it stops wherever it first steps below zero, where
+# the slope is 0. Only GELU has a valley to arrive in.
 
 # %%
 figures.activations()
@@ -223,7 +223,8 @@ Table.columns({"step": range(4), "x, descent": gd.x, "x, reading A": a.x, "x, re
 # %% [markdown]
 # ### When does it overtake?
 #
-# Three steps are a short race. Below, the same rules run on. *Heavy ball* is the momentum of most optimizers, without
+# Three steps are a short race. Below, the same rules run on, and a ring marks where momentum takes
+# the lead. *Heavy ball* is the momentum of most optimizers, without
 # the factor $1-\beta$: its steps add up to about ten times as long.
 
 # %%
@@ -255,8 +256,8 @@ explore.descend(x0=-3.0, learning_rate=1.0, n=12)
 #
 # At η = 5 descent is in the valley after eight steps, where η = 1 needs about forty. There it swings from side to side
 # and loses only 15 % of its error a step, so that η = 1 has just caught up when both reach step 60. At η = 6 it neither
-# arrives nor runs away: it ends by jumping between −1.0113 and −0.5925 for ever, because a little farther out the valley
-# bends less than at its bottom.
+# arrives nor runs away: it ends by jumping between −1.0113 and −0.5925 for ever. To the left the valley soon bends less
+# than at its bottom, and averaged between these two points its curvature is 2/6: just what η = 6 bears.
 # </details>
 #
 # ### A race
@@ -278,8 +279,9 @@ explore.race(x0=-3.0, n=20)
 # ## Cross-check
 #
 # A number is believed here only if a second route leads to it. The gradient: the formula against a central difference.
-# The minimum: the closed form with Lambert's $W$ against 20,000 small steps. From $\mathrm{GELU}'(x^*) = 0$ one gets
-# $u e^u = 1/e$ with $u = -(1+1.702\,x^*)$, hence
+# The minimum: a closed form against 20,000 small steps. With $z = 1.702\,x^*$, divide $\mathrm{GELU}'(x^*) = 0$ by
+# $\sigma(z)$ and multiply by $1+e^z$: what is left is $1 + z + e^z = 0$. Put $u = -(1+z)$, and it reads $u\,e^u = 1/e$.
+# Lambert's $W$ is the function that solves $u\,e^u = y$, by $u = W(y)$. Hence
 #
 # $$x^* = -\frac{1+W(1/e)}{1.702}.$$
 
@@ -299,8 +301,8 @@ print(f"GELU(x*) = {descent.gelu(descent.minimum()):.9f}")
 #
 # - One function of one weight is not a network. What carries over is the mechanism: a step size is judged against the
 #   curvature, and momentum is an average that lags when gradients grow and helps when they shrink.
-# - That momentum lost the first three steps says nothing against it in training, where gradients are noisy and the
-#   average also removes noise. That case is notebook [05](05_numpy_mlp_on_mnist.ipynb).
+# - That momentum lost the first three steps says nothing against it in training, where gradients are noisy and an
+#   average also removes noise. Notebook [05](05_numpy_mlp_on_mnist.ipynb) trains with heavy ball.
 # - The reading of Eq. 5 matters little here and is a convention: PyTorch's SGD steps along the fresh velocity too.
 #
 # ## Recap

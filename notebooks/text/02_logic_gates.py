@@ -4,7 +4,7 @@
 # *Five of the seven gates are one neuron each. You will prove that the other two need a hidden layer, and that two
 # neurons in it are enough.*
 #
-# **Minutes** 40 · **Points** 12 · **Needs** nothing but NumPy and SciPy ·
+# **Minutes** 45 · **Points** 12 · **Needs** nothing but NumPy and SciPy ·
 # [← 01](01_gelu_gradient_descent.ipynb) · [start](00_start_here.ipynb) · [03 →](03_backpropagation.ipynb)
 
 # %% [markdown]
@@ -149,8 +149,8 @@ figures.gate_cards("NAND", "NOR", "NOT")
 #
 # A linear program finds the same without being told where to look. Write each row as $t\,(A, B, 1)$ with $t = +1$ for
 # class 1 and $-1$ for class 0. A neuron exists only if all four rows have a positive product with $(w_1, w_2, b)$; where
-# one is zero, a slightly larger bias makes it positive. Weights $\lambda \ge 0$ for which the rows *cancel* prove that
-# none does (this is Farkas' lemma). Here they are; for XNOR they are the same.
+# one is zero, a slightly larger bias makes it positive. Weights $\lambda \ge 0$, not all zero, for which the rows
+# *cancel* prove that none does (this is Farkas' lemma). Here they are; for XNOR they are the same.
 
 # %%
 proof, signed = gates.separate("XOR"), gates.signed_rows("XOR")
@@ -168,8 +168,8 @@ figures.crossing_diagonals()
 #
 # ### One hidden neuron cannot either, at any depth
 #
-# With one neuron in every layer, all that is known of the input is $t = w_1 A + w_2 B$. The sigmoid only rises, so
-# whatever follows either rises or falls with $t$ (right panel). Then $z \ge 0$ is again $t \ge t_0$ or $t \le t_0$: one
+# With one neuron in every layer, all that is known of the input is $r = w_1 A + w_2 B$. The sigmoid only rises, so
+# whatever follows either rises or falls with $r$ (right panel). Then $z \ge 0$ is again $r \ge r_0$ or $r \le r_0$: one
 # line, no more than a single neuron. One can even compute that neuron, by carrying $z \ge 0$ back through each sigmoid:
 
 # %%
@@ -209,8 +209,8 @@ check("2 XNOR", W1_xnor, b1_xnor, W2_xnor, b2_xnor)
 # ### Worked
 #
 # Let $h_1$ be OR and $h_2$ be AND. XOR is the first without the second: $h_1 - h_2$ is large at $s = 1$ only. Our OR and
-# AND of above give $0.195,\ 0.245,\ 0.195$ at $s = 0, 1, 2$, so that the threshold $\tfrac12$ of a textbook with hard steps
-# would fail in two rows. Four times the weights give $0.117,\ 0.762,\ 0.117$. Doubled and with bias $-1$ that is
+# AND from above give $0.195,\ 0.245,\ 0.195$ at $s = 0, 1, 2$, so that the threshold $\tfrac12$ of a textbook with hard
+# steps would fail in two rows. Four times the weights give $0.117,\ 0.762,\ 0.117$. Doubled and with bias $-1$ that is
 
 # %%
 h1 = gates.sigmoid(4 * A + 4 * B - 2)  # a soft OR
@@ -227,7 +227,8 @@ figures.hidden_cards("XOR", "XNOR")
 
 # %% [markdown]
 # The right column is the point of hidden layers. The hidden layer folds the square: $(0, 1)$ and $(1, 0)$ land on one
-# spot, the dotted path bends round it, and now a line is enough.
+# spot. All points of the plane land on the dotted path, for only $A + B$
+# counts; it has a bend there, and now a line is enough.
 #
 # ### Nothing smaller, however you count
 #
@@ -254,8 +255,10 @@ Table.columns({"s": s, "z without biases": without_biases, "z with skips": skipp
 # $$3\,\sigma\!\left(\tfrac k2\right) - \sigma\!\left(\tfrac{3k}2\right) - 1 = \frac{(1-u)^3}{1+u^3} > 0
 # \quad\text{for every } k > 0.$$
 #
-# So XOR works with hidden neurons as soft as you like. What shrinks is the margin, like $k^3$: as $k \to 0$ the sigmoid
-# becomes a straight line, and straight lines fold nothing.
+# So XOR works with hidden neurons as soft as you like. With output weights $1, -1$ and the best bias the margin is half
+# of this, 0.322 at $k = 4$. (The network above has output weights twice as large and the round bias $-1$; hence its
+# 0.5232.) The margin shrinks like $k^3$: as $k \to 0$ the sigmoid becomes a straight line, and straight lines fold
+# nothing.
 
 # %%
 figures.softness()
@@ -298,7 +301,7 @@ explore.hidden_plane(gate="XOR", sharpness=4.0)
 # %% [markdown]
 # <details><summary>What you may have seen</summary>
 #
-# Yes: at k = 1 the three corners are nearly on a line in the hidden plane, but only nearly. Any output bias from −0.490 to
+# Yes: at k = 1 the three corners are nearly on a line in the hidden plane, but only nearly. Any output bias from −0.489 to
 # just below −0.390 works; at −0.45 the margin is 0.04.
 # </details>
 #

@@ -147,8 +147,8 @@ both = {"long way": long_way[0], "o − y": short_way[0]}
 Table.columns({"class": range(1, 4), **matrix, **both}, ".4f")
 
 # %% [markdown]
-# Read the last column as a wish list. The logit of the right class should rise; the others should fall, each by the
-# probability that it wrongly took. The three add up to zero: softmax can only move probability around.
+# Descent steps against the gradient, so turn the signs of the last column and read it as a wish list. The logit of the
+# right class should rise; the others should fall, each by the probability that it wrongly took. The three add up to zero: softmax can only move probability around.
 #
 # And a label that does not add up to 1? Take $y = (0.2, 0.9, 0.4)$:
 
@@ -231,7 +231,7 @@ links = {"∂E/∂a": g_a[0], "a (1 − a)": (a * (1 - a))[0], "∂E/∂f₁": g
 Table.columns({"hidden neuron": range(1, 5), **links}, ".4f")
 
 # %% [markdown]
-# By hand: $\partial E/\partial a_1 = 0.2434\cdot(-2) + (-0.7836)\cdot 2 + 0.5402\cdot(-1) = -2.5941$. The sigmoid
+# By hand: $\partial E/\partial a_1 = 0.2434\cdot(-2) + (-0.7836)\cdot 2 + 0.5402\cdot(-1) \approx -2.594$. The sigmoid
 # then lets through only 20 % of it. The whole pass in one picture, the rows drawn upright like the neurons:
 
 # %%
@@ -312,19 +312,19 @@ Table.columns(table)
 # And all six gradients with their 37 entries? What counts is the largest difference over the largest entry:
 
 # %%
-for route, limit in (("central difference", 1e-8), ("autograd", 1e-12)):
+for route, limit in (("central difference", 1e-9), ("autograd", 1e-12)):
     errors = [backprop.relative_error(formula[g], routes[route][g]) for g in formula]
     print(f"{route:18}  {sum(e < limit for e in errors)} of {len(errors)} agree to {limit:g}")
 
 # %% [markdown]
-# Why only $10^{-8}$? A difference quotient errs on two sides. It leaves out a term of order $h^2$, and it divides the
+# Why not $10^{-12}$ here too? A difference quotient errs on two sides. It leaves out a term of order $h^2$, and it divides the
 # rounding of $E$, about $\varepsilon = 2\cdot10^{-16}$, by $h$. The sum is smallest near $h = \varepsilon^{1/3}$:
 
 # %%
 figures.difference_errors(net, x, y)
 
 # %% [markdown]
-# So check with central differences and $h$ near $10^{-5}$, and expect eight digits, not sixteen.
+# So check with central differences and $h$ near $10^{-5}$, and expect about ten digits, not sixteen.
 #
 # ### For all values at once
 #

@@ -4,7 +4,8 @@
 # *Sixteen small sums by hand, and you will know what a convolution layer computes, when an output size exists, and why
 # pooling is a convolution too.*
 #
-# **Minutes** 45 · **Points** 16 · **Needs** NumPy; the cross-check also SciPy and PyTorch ·
+# **Minutes** 45 · **Points** 16 · **Needs** NumPy; SciPy and PyTorch for the cross-check; CIFAR-10
+# (162 MB, fetched once) for the last picture ·
 # [← 03](03_backpropagation.ipynb) · [start](00_start_here.ipynb) · [05 →](05_numpy_mlp_on_mnist.ipynb)
 
 # %% [markdown]
@@ -88,7 +89,8 @@ check("4a", padding, F_prime)
 # ### Worked
 #
 # $(4 + 2p - 3)/1 + 1 = 4$ gives $2p = 2$, so $p = 1$. In general a window of odd size $k$ at stride 1 keeps the size
-# with $p = (k-1)/2$: half of it hangs over on each side when its centre stands on the first cell.
+# with $p = (k-1)/2$: when its centre stands on the first cell, so many of its cells hang over that edge, and as many hang
+# over the other when it stands on the last.
 
 # %%
 sizes = [core.size_arithmetic(4, 3, padding=p).reason for p in (0, 1, 2)]
@@ -146,14 +148,16 @@ check("4b", possible, stride)
 figures.window_tape(4, kernel_size=2, padding=1, strides=(1, 2, 3, 4))
 
 # %% [markdown]
-# Stride 1 gives one cell too many, stride 2 one too few, and nothing lies between them. Stride 3 gives no size at all: the
-# last cell is never read. PyTorch would round down to 2 without a word; the functions here refuse, unless you say
+# Stride 1 gives one cell too many, stride 2 one too few, and nothing lies between them. Stride 3 gives no size at all: its
+# last window stops one cell short of the end. (Stride 4 skips cells too, but ends where the map ends.) PyTorch would
+# round down to 2 without a word, and even by its rule no stride gives 4; the functions here refuse, unless you say
 # `floor=True`.
 #
 # ### What would make it possible
 #
 # The obstacle is the even window. At stride 1 it needs $k - 1 = 1$ cell of padding **in total**, and one cell cannot be
-# shared out evenly over two sides. Padding on one side works, and there are two ways to do it. Or pull the window's cells
+# shared out evenly over two sides. Padding on one side works, and along each axis there are two ways to do it.
+# Or pull the window's cells
 # apart: with *dilation* 2 they span 3 cells, and padding 1 on each side is right again.
 
 # %%
@@ -236,7 +240,7 @@ figures.pooling_two_ways(F_prime)
 #
 # In a network a map has many channels, and a convolution layer *adds over all of them*. Pooling must not: it treats each
 # channel by itself. That is a **depthwise** convolution, with as many groups as channels. The ordinary layer can do it as
-# well, with a bank that is zero wherever an output would look at another channel. Three channels, pooled both ways:
+# well, with filters that are zero wherever an output would look at another channel. Three channels, pooled both ways:
 
 # %%
 channels = np.stack([F_prime, F, F.T])
@@ -261,8 +265,8 @@ explore.window(position=6)
 # %% [markdown]
 # <details><summary>What you may have seen</summary>
 #
-# The size is 3/s + 1, so strides 1 and 3 give 4 and 2 cells, and strides 2 and 4 give none. The crossed-out cells are those
-# that no window reads. With the switch for PyTorch's rule they stay unread, and the map appears.
+# The size is 3/s + 1, so strides 1 and 3 give 4 and 2 cells, and strides 2 and 4 give none. The crossed-out cells lie
+# beyond the last window. With the switch for PyTorch's rule they stay unread, and the map appears.
 # </details>
 
 # %% [markdown]
@@ -312,7 +316,8 @@ figures.filtered_picture(picture, name)
 
 # %% [markdown]
 # - **Blur** is a 3 × 3 mean. See the dark rim: there the window averages in the zeros of the padding.
-# - **Sharpen** subtracts a little of the neighbours. Its weights add up to 1, so flat regions keep their brightness.
+# - **Sharpen** takes a pixel five times and subtracts its four direct neighbours. The weights add up to 1, so flat regions
+#   keep their brightness. (The rim turns white: there one subtracts the zeros of the padding.)
 # - **Edges**: Sobel's weights add up to 0, so flat regions vanish. Orange means brighter to the right or below, blue the
 #   opposite; the length of both answers is the strength of the edge.
 # - **Pooling**: the mean keeps the tone of a block, the maximum only its brightest cell.
