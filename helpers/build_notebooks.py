@@ -60,7 +60,7 @@ def write(notebook, path: Path):
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         temporary.write_text(nbformat.writes(notebook, version=4) + "\n", encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
+        files.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ENVIRONMENT_NAME = "deep-learning-workbook"  # in environment.yml
 OLDEST_PYTHON, FIRST_UNTESTED_PYTHON = (3, 11), (3, 14)
 INSTALL = "Run `python -m pip install -r requirements.txt` in the folder of the workbook."
+VISUAL_C = "https://aka.ms/vs/17/release/vc_redist.x64.exe"
 FREE_GIGABYTES = 1.0  # both data sets with their archives, and room for trained models
 
 OK, NOTE, NOT_OK = "ok", "note", "not ok"
@@ -160,7 +161,12 @@ PROBE = """
 import json
 from helpers import vision
 import torch
-gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+gpu = None
+try:
+    if torch.cuda.is_available() and torch.ones(1, device="cuda").add(1).item() == 2:
+        gpu = torch.cuda.get_device_name(0)
+except RuntimeError:  # a card too old for this build
+    pass
 if gpu is None and torch.backends.mps.is_available():
     gpu = "Apple GPU (MPS)"
 print(json.dumps({"state": vision.state(), "remedy": vision.REMEDY, "gpu": gpu}))
@@ -176,6 +182,8 @@ def probe_torch():
     command = [sys.executable, "-c", PROBE]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=120)
     if done.returncode != 0:
+        if "Visual C++" in done.stdout:  # so torch says on Windows, in a hint that it prints
+            raise RuntimeError(f"the Visual C++ runtime is missing; install it from {VISUAL_C}")
         complaint = done.stderr.strip().splitlines() or [f"the import ended with exit status {done.returncode}"]
         raise RuntimeError(complaint[-1])
     return json.loads(done.stdout.splitlines()[-1])
@@ -193,6 +201,13 @@ def check_torch():
         pair = Finding("torch with torchvision", "not a pair, works all the same", NOTE, seen["remedy"])
     if seen["gpu"]:
         return [pair, Finding("GPU", seen["gpu"], OK)]
+    if shutil.which("nvidia-smi"):
+        remedy = (
+            "This PyTorch has no CUDA, or needs a newer driver or card; everything runs on the CPU. A build with "
+            "CUDA: `python -m pip install --force-reinstall 'torch==2.13.*' 'torchvision==0.28.*' --index-url "
+            "https://download.pytorch.org/whl/cu130`."
+        )
+        return [pair, Finding("GPU", "NVIDIA, not used", NOTE, remedy)]
     remedy = "Not needed: the trained models come with the workbook, and everything runs on the CPU."
     return [pair, Finding("GPU", "none", NOTE, remedy)]
 

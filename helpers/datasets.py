@@ -10,11 +10,13 @@ No pickle is ever loaded. MNIST comes as IDX files or CSV, CIFAR-10 as its autho
 """
 
 import argparse
+import contextlib
 import errno
 import gzip
 import hashlib
 import http.client
 import os
+import ssl
 import sys
 import tarfile
 import urllib.error
@@ -26,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from helpers import files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -391,7 +395,7 @@ def download(file, folder):
             reason = str(happened) or type(error).__name__
             failures.setdefault(reason, []).append(urllib.parse.urlsplit(url).hostname)
         else:
-            os.replace(part, target)
+            files.replace(part, target)
             return target
     told = "; ".join(f"{reason} ({', '.join(hosts)})" for reason, hosts in failures.items())
     raise DownloadError(f"no mirror delivers {file.name}: {told}")
@@ -416,7 +420,7 @@ def _receive(url, file, part, start):
     request = urllib.request.Request(url, headers={"User-Agent": "deep-learning-workbook"})
     if start:
         request.add_header("Range", f"bytes={start}-")
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=_trusted()) as response:
         if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             start = 0  # the server sends the whole file
         offered = response.headers.get("Content-Length")
@@ -433,6 +437,16 @@ def _receive(url, file, part, start):
                 bar.update(len(block))
     if received != file.size:
         raise OSError(f"the connection ended after {received:,} of {file.size:,} bytes")
+
+
+def _trusted():
+    """Return whom to trust: the system's certificates, and certifi's, for Python on macOS may come without any."""
+    context = ssl.create_default_context()
+    with contextlib.suppress(ImportError):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
 
 
 def _md5(path):
@@ -461,7 +475,7 @@ def _write_npz(arrays, path):
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        files.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 
@@ -13,9 +14,20 @@ def whole(path):
     part = Path(f"{path}.part")
     try:
         yield part
-        os.replace(part, path)
+        replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def replace(part, path):
+    """Let `part` take the name `path`; on Windows again, for about a second, where a virus scanner holds either."""
+    for wait in (0.05, 0.1, 0.2, 0.4, None):
+        try:
+            return os.replace(part, path)
+        except PermissionError:
+            if os.name != "nt" or wait is None:
+                raise
+            time.sleep(wait)
 
 
 def copy(source, path):

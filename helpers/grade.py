@@ -537,6 +537,8 @@ def grade(folder, jobs=None, limits=None, progress=False):
     found = submissions(folder)
     if not found:
         raise ValueError(f"{folder} is empty; put notebooks or a folder for each student into it")
+    if os.name == "nt":
+        raise ValueError("grading needs Linux, or macOS with --uncontained; on Windows run it in WSL.")
     reason = why_uncontained() if limits.contained else ""
     if reason:
         raise ValueError(f"notebooks cannot be shut in: {reason}. For notebooks that you trust say --uncontained.")

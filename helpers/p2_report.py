@@ -168,7 +168,7 @@ def first_page(name, network, accuracy, loss, record):
         f"{shipped['tflop']:.0f} TFLOP computed",
         *([f"                       {shipped['note']}"] if "note" in shipped else []),
         f"budget                 {shipped['budget_tflop']:.0f} TFLOP: seconds x the speed of a matrix product then",
-        f"memory                 at most {shipped['peak_memory_gb']:.1f} GB",
+        *([f"memory                 at most {shipped['peak_memory_gb']:.1f} GB"] if shipped["peak_memory_gb"] else []),
         f"hardware               {machine['processor']}, {machine['device']}, "
         f"{machine['threads']} threads, {machine['precision']}",
         f"software               Python {machine['python']}, PyTorch {machine['torch']}, numpy {machine['numpy']}",

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from helpers import files
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 PATIENCE = 2.0  # seconds to wait for another notebook that is writing
 
@@ -46,7 +48,7 @@ def record(question, earned):
             kept = read()  # anew, for another notebook may have written meanwhile
             kept[question] = max(earned, kept.get(question, 0))
             part.write_text(json.dumps(dict(sorted(kept.items())), indent=1), encoding="utf-8")
-            os.replace(part, file)
+            files.replace(part, file)
     except (OSError, Timeout, NotImplementedError):
         with contextlib.suppress(OSError):
             part.unlink()

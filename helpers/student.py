@@ -72,10 +72,17 @@ _README = """\
 # Student edition
 
     python3 -m venv .venv
-    .venv/bin/pip install -r requirements.txt
+    .venv/bin/python -m pip install -r requirements.txt
     .venv/bin/jupyter lab notebooks/00_start_here.ipynb
 
-Python 3.11 or newer. What you answer rightly is noted in `notebooks/.progress.json`, for you alone.
+On Windows, in PowerShell, from a folder with a short path:
+
+    py -3.13 -m venv .venv
+    .venv\\Scripts\\python -m pip install -r requirements.txt
+    .venv\\Scripts\\jupyter lab notebooks/00_start_here.ipynb
+
+It needs Python 3.11, 3.12 or 3.13; `python3 --version` says which one yours is. What you answer rightly is noted in
+`notebooks/.progress.json`, for you alone.
 
 When your files are done, `.venv/bin/python -m helpers.submission --p1 FOLDER --p2 FOLDER` tries each of them as a
 stranger would and packs them into `artifacts/submission.zip`.

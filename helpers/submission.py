@@ -264,7 +264,7 @@ def p2_accuracy(folder):
 def real(data, name, wanted):
     """Return a data set, or raise ValueError where it is a stand-in, on which `name` cannot be measured."""
     if data.is_stand_in:
-        raise ValueError(f"{name} cannot be measured without {wanted}; run make data.")
+        raise ValueError(f"{name} cannot be measured without {wanted}; run python -m helpers.datasets.")
     return data
 
 

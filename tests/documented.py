@@ -46,7 +46,7 @@ ELSEWHERE = {  # command: the file that has it executed whole, on another machin
     "make coverage": ".github/workflows/test.yml",
     "make bench": ".github/workflows/test.yml",
     'make bench SECTIONS="mlp cnn"': ".github/workflows/test.yml",
-    r"py -3.11 -m venv .venv": ".github/workflows/test.yml",
+    r"py -3.13 -m venv .venv": ".github/workflows/test.yml",
     r".venv\Scripts\python -m pip install -r requirements.txt": ".github/workflows/test.yml",
     r".venv\Scripts\jupyter lab notebooks/00_start_here.ipynb": ".github/workflows/test.yml",
     r".venv\Scripts\python -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=120 "

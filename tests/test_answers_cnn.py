@@ -95,6 +95,22 @@ def reader(scale=lambda red: red):
     return network
 
 
+class Elsewhere(nn.Module):
+    """A network whose weights lie on a device of its own, as after training on a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, device="meta"))
+
+    def forward(self, images):
+        assert images.device == self.weight.device
+        return torch.zeros(len(images), 10)
+
+
+def test_a_network_gets_its_images_where_its_weights_are():
+    assert "says thing 0 to every image" in QUESTION.judge(Elsewhere()).sentence
+
+
 def wrong_for(part):
     """A network that is right but for the first `part` of each hundred images."""
     state = {"seen": 0}

@@ -83,6 +83,7 @@ def test_python_versions(monkeypatch, version, status):
 def test_torch_pair_that_does_not_match_is_a_note_and_one_that_fails_is_not_ok(monkeypatch):
     declared = {"state": "declared", "remedy": "Install a pair.", "gpu": None}
     monkeypatch.setattr(check_environment, "probe_torch", lambda: declared)
+    monkeypatch.setattr(check_environment.shutil, "which", lambda name: None)
     pair, gpu = check_environment.check_torch()
     assert (pair.status, pair.remedy, gpu.status, gpu.found) == (NOTE, "Install a pair.", NOTE, "none")
 
@@ -92,6 +93,22 @@ def test_torch_pair_that_does_not_match_is_a_note_and_one_that_fails_is_not_ok(m
     monkeypatch.setattr(check_environment, "probe_torch", broken)
     (pair,) = check_environment.check_torch()
     assert pair.status == NOT_OK and "libtorch.so" in pair.found
+
+
+def test_an_nvidia_gpu_that_pytorch_cannot_use_gets_its_command(monkeypatch):
+    seen = {"state": "matched", "remedy": "", "gpu": None}
+    monkeypatch.setattr(check_environment, "probe_torch", lambda: seen)
+    monkeypatch.setattr(check_environment.shutil, "which", lambda name: "/bin/nvidia-smi")
+    gpu = check_environment.check_torch()[1]
+    assert (gpu.status, gpu.found) == (NOTE, "NVIDIA, not used") and "--index-url" in gpu.remedy
+
+
+def test_a_missing_runtime_of_windows_is_named(monkeypatch):
+    monkeypatch.undo()
+    hint = "print('Please install the Microsoft Visual C++ Redistributable'); raise OSError('[WinError 126]')"
+    monkeypatch.setattr(check_environment, "PROBE", hint)
+    with pytest.raises(RuntimeError, match="install it from https://aka.ms"):
+        check_environment.probe_torch()
 
 
 def test_probe_reports_the_last_line_of_a_failed_import(monkeypatch):

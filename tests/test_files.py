@@ -1,5 +1,7 @@
 """Files are whole or absent, and a command ends in one sentence, whatever went wrong."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from helpers import files
@@ -15,6 +17,25 @@ def test_a_file_is_whole_or_absent(tmp_path):
     assert files.read_json(path) == {"epochs": [1, 2]} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
     files.copy(path, tmp_path / "b.json")
     assert (tmp_path / "b.json").read_bytes() == path.read_bytes()
+
+
+def test_a_file_that_a_virus_scanner_holds_is_tried_again(tmp_path, monkeypatch):
+    tried = []
+
+    def held(part, path):
+        tried.append(part)
+        if len(tried) < 3:
+            raise PermissionError(13, "held")
+
+    monkeypatch.setattr(files, "time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(files, "os", SimpleNamespace(name="nt", replace=held))
+    files.replace("a", "b")
+    assert len(tried) == 3
+    monkeypatch.setattr(files, "os", SimpleNamespace(name="posix", replace=held))
+    tried.clear()
+    with pytest.raises(PermissionError):
+        files.replace("a", "b")
+    assert len(tried) == 1
 
 
 def test_a_damaged_file_is_told_in_a_sentence(tmp_path):

@@ -80,7 +80,7 @@ def test_what_is_right_is_packed(hand_in, small_p2, tmp_path):
 def test_what_is_missing_is_named_with_its_command(tmp_path, capsys):
     assert submission.main(["--p1", str(P1), "--p2", str(tmp_path), "--folder", str(tmp_path / "out")]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" is missing; ")[0].rpartition("/")[2] for line in lines] == [
+    assert [line.split(" is missing; ")[0].replace("\\", "/").rpartition("/")[2] for line in lines] == [
         "p2.py", "p2_model.pkl", "p2_report.pdf"]  # fmt: skip
     assert "make cnn" in lines[1] and not (tmp_path / "out").exists()
 

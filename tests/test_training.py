@@ -3,9 +3,7 @@
 import json
 import math
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -225,7 +223,7 @@ def test_a_killed_training_resumes_to_the_same_weights(data, tmp_path):
     while not (history.exists() and len(json.loads(history.read_text())["epochs"]) >= 2):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert not (killed / "p2_model.pkl").exists()
     done = cnn.read_file(killed / "p2_checkpoint.pt")["epoch"]
@@ -271,6 +269,49 @@ def test_two_processes_follow_the_curve_of_one(data, tmp_path):
     np.testing.assert_allclose(*losses, rtol=0.1)
     assert losses[1][-1] < 0.8 * losses[1][0]
     assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted(p.name for p in (tmp_path / "one").iterdir())
+
+
+def test_a_process_has_a_gpu_of_its_own_or_the_cpu(monkeypatch):
+    cuda, mps, cpu = map(torch.device, ("cuda", "mps", "cpu"))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert p2.own_device(cuda, True, 4) == torch.device("cuda", 1)
+    assert p2.own_device(mps, True, 4) == p2.own_device(cpu, True, 4) == cpu
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert p2.own_device(cuda, True, 4) == cpu
+    assert p2.own_device(cuda, False, 4) == torch.device("cuda", 1)  # asked for: PyTorch says what is missing
+
+
+def test_the_device_is_one_that_computes(monkeypatch):
+    monkeypatch.delenv("WORKBOOK_DEVICE")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for computes, chosen in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(training, "works", lambda kind, computes=computes: kind == "cpu" or computes)
+        assert training.choose_device().type == chosen
+    with pytest.raises(ValueError, match="finds no such device"):
+        training.choose_device("cuda")
+    monkeypatch.undo()
+    assert training.works("cpu") and (torch.cuda.is_available() or not training.works("cuda"))
+
+
+def test_maps_lie_as_the_device_can_differentiate_them(monkeypatch):
+    assert training.memory_layout(torch.device("mps")) == torch.contiguous_format
+    for layout in (torch.channels_last, torch.contiguous_format):
+        monkeypatch.setattr(training, "memory_layout", lambda device, layout=layout: layout)
+        images = torch.arange(2 * 3 * 32 * 32).remainder(256).to(torch.uint8).view(2, 3, 32, 32)
+        padded = training.PaddedImages(images, 32, 1, torch.device("cpu"))
+        batch = padded.batch(torch.arange(2), torch.zeros(2, dtype=torch.bool), torch.ones(2, 2, dtype=torch.long))
+        assert batch.is_contiguous(memory_format=layout) and torch.equal(batch, images)
+
+
+def test_memory_that_nothing_tells_is_not_told(monkeypatch):
+    assert p2.peak_memory_gb(torch.device("cpu")) > 0.01
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    entry = {"seconds": 1.0, "tflop": 1.0, "peak_gflops": 1.0, "validation_accuracy": 0.5}
+    history = p2.totals([entry], torch.device("cpu")) | {"epochs": [entry]}
+    assert history["peak_memory_gb"] is None and "memory" not in p2.summary(history, "model")
 
 
 # -------------------------------------------------------------------------------------------------------- bad input
@@ -338,6 +379,7 @@ def test_checkpoints_of_other_trainings_are_refused(data, tmp_path, capsys):
 
 def test_a_full_disk_keeps_the_old_checkpoint(data, tmp_path):
     """The file size limit of the process stands for the full disk: the second checkpoint hits it."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
     assert p2.main(command(data, tmp_path, "--epochs", "3")) == 0
     before = (tmp_path / "p2_checkpoint.pt").read_bytes()
     again = subprocess.run(

@@ -224,8 +224,8 @@ def train(options, say=print):
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = training.choose_device(options.device)
     if world > 1:
+        device = own_device(device, options.device == "auto", world)
         if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -233,6 +233,17 @@ def train(options, say=print):
     finally:
         if world > 1:
             torch.distributed.destroy_process_group()
+
+
+def own_device(device, auto, world):
+    """The device of one of `world` processes: a GPU of its own, or the CPU if `auto` and there are too few for that.
+
+    Apple's GPU is never shared, as the library through which the processes talk does not serve it.
+    """
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    if auto and not (device.type == "cuda" and torch.cuda.device_count() >= here):
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
 
 
 def _train(options, device, rank, world, say):
@@ -307,7 +318,7 @@ def _train(options, device, rank, world, say):
                 cnn.write_file(checkpoint, run.state() | {"history": json.dumps(history)})
                 write_json(record, history)
     if rank == 0:
-        history |= totals(history["epochs"])
+        history |= totals(history["epochs"], device)
         if not options.validate:
             for key, average in (("test", False), ("test_six_views", True)):
                 loss, accuracy, _ = training.evaluate(run.network, test_images, test_labels, average, run.precision)
@@ -328,7 +339,7 @@ def epoch_line(entry, epochs):
     )
 
 
-def totals(entries):
+def totals(entries, device):
     """Sums over the epochs: seconds of training, TFLOP computed, and the TFLOP the machine could have computed then.
 
     The last is the time budget that does not depend on a machine's speed: seconds times the speed of a plain matrix
@@ -338,15 +349,16 @@ def totals(entries):
         "seconds": sum(entry["seconds"] for entry in entries),
         "tflop": sum(entry["tflop"] for entry in entries),
         "budget_tflop": sum(entry["seconds"] * entry["peak_gflops"] / 1e3 for entry in entries),
-        "peak_memory_gb": peak_memory_gb(),
+        "peak_memory_gb": peak_memory_gb(device),
     }
 
 
 def summary(history, model):
     """What came out, in a few lines."""
+    memory = f"; at most {history['peak_memory_gb']:.1f} GB of memory" if history["peak_memory_gb"] else ""
     lines = [
         f"Trained {history['seconds']:.0f} s: {history['tflop']:.1f} TFLOP, where plain matrix products would have "
-        f"done {history['budget_tflop']:.1f}; at most {history['peak_memory_gb']:.1f} GB of memory."
+        f"done {history['budget_tflop']:.1f}{memory}."
     ]
     if "test" in history:
         lines.append(
@@ -360,14 +372,14 @@ def summary(history, model):
     return "\n".join([*lines, f"Saved {model}."])
 
 
-def peak_memory_gb():
-    """The most memory that this process has had so far, in GB (on a GPU the GPU's)."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
+def peak_memory_gb(device):
+    """The most memory that this process has had so far, in GB (on CUDA the GPU's); None where nothing tells it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
     try:
         import resource
     except ImportError:  # Windows
-        return float("nan")
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
@@ -406,7 +418,7 @@ def write_json(path, content):
 def evaluate(options, say=print):
     """Print the accuracy of a saved model on the test images, and return it."""
     device = training.choose_device(options.device)
-    network = cnn.load_model(options.evaluate).to(device, memory_format=torch.channels_last)
+    network = cnn.load_model(options.evaluate).to(device, memory_format=training.memory_layout(device))
     name, _, _, images, labels = load_data(options.data)
     loss, accuracy, _ = training.evaluate(network, images, labels)
     say(f"{options.evaluate} on {name}: {accuracy:.2%} of {len(labels):,} test images right, loss {loss:.4f}.")

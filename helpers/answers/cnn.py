@@ -173,7 +173,8 @@ class AccuracyQuestion(BandQuestion):
             return self._verdict("wrong", f"on images of shape (2, 3, 32, 32) {trouble}")
         data = self.data()
         if data.is_stand_in:
-            return self._verdict("unreadable", f"only CIFAR-10 counts, and here is a {data.name}; run make data.")
+            said = f"only CIFAR-10 counts, and here is a {data.name}; run python -m helpers.datasets."
+            return self._verdict("unreadable", said)
         images = torch.from_numpy(data.test_images).permute(0, 3, 1, 2)
         readings = []
         for block in images.split(self.batch):
@@ -198,9 +199,10 @@ def _attempt(network, images):
     """Return the logits (n, 10) that `network` gives images in 0..1, and an empty string; or None and what is wrong."""
     if hasattr(network, "eval"):
         network.eval()
+    own = next(network.parameters(), None) if isinstance(network, torch.nn.Module) else None
     try:
         with torch.no_grad():
-            logits = torch.as_tensor(network(images)).detach().cpu()
+            logits = torch.as_tensor(network(images if own is None else images.to(own.device))).detach().cpu()
     except Exception as error:
         return None, f"it raised {type(error).__name__} ({' '.join(str(error).split())[:200]})."
     if logits.shape != (len(images), _CLASSES):

@@ -668,7 +668,8 @@ class ErrorQuestion(BandQuestion, PieceQuestion):
     def _measure(self, network):
         data = datasets.mnist()
         if data.is_stand_in:
-            return self._verdict("unreadable", f"only MNIST counts, and here is a {data.name}; run make data.")
+            said = f"only MNIST counts, and here is a {data.name}; run python -m helpers.datasets."
+            return self._verdict("unreadable", said)
         x = data.test_images.reshape(len(data.test_images), -1) / 255
         predicted, error = _attempt(lambda: [self._predict(network, x[i : i + 1000]) for i in range(0, len(x), 1000)])
         if error:

@@ -19,6 +19,7 @@ arXiv:2404.00498; GELU: D. Hendrycks and K. Gimpel, 2016, arXiv:1606.08415.
 import io
 import os
 import pickle
+import time
 import warnings
 import zipfile
 
@@ -237,7 +238,14 @@ def replace_file(path, data):
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        for wait in (0.05, 0.1, 0.2, 0.4, None):
+            try:
+                os.replace(part, path)
+                break
+            except PermissionError:  # on Windows a virus scanner may hold a file for a moment
+                if os.name != "nt" or wait is None:
+                    raise
+                time.sleep(wait)
     except OSError as error:
         if os.path.exists(part):
             os.remove(part)

@@ -119,7 +119,7 @@ def feature_maps(network, image):
     maps: dict[str, np.ndarray] = {}
 
     def note(name, after):
-        return lambda layer, inputs, output: maps.__setitem__(name, after(output)[0].float().numpy())
+        return lambda layer, inputs, output: maps.__setitem__(name, after(output)[0].float().cpu().numpy())
 
     layers = [(network.whitening, F.gelu), *((group, torch.Tensor.clone) for group in network.groups)]
     handles = [
@@ -128,7 +128,7 @@ def feature_maps(network, image):
     ]
     network.eval()
     try:
-        network(image[None])
+        network(image[None].to(network.mean.device))
     finally:
         for handle in handles:
             handle.remove()
@@ -139,7 +139,8 @@ def answer(network, image):
     """Return the probabilities (classes,) of one image (1, 3, height, width); of many, `training.predict` is faster."""
     network.eval()
     with one_thread(), torch.inference_mode():
-        return network(image.contiguous(memory_format=torch.channels_last)).softmax(1)[0].numpy()
+        image = image.to(network.mean.device).contiguous(memory_format=torch.channels_last)
+        return network(image).softmax(1)[0].cpu().numpy()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ arXiv:1708.04552; small images first: fast.ai's DAWNBench entry, 2018.
 """
 
 import contextlib
+import os
 import time
 
 import torch
@@ -34,11 +35,13 @@ else:  # in the hand-in folder the modules lie side by side
 def choose_device(name="auto"):
     """The torch.device called `name`: "cpu", "cuda" or "mps"; "auto" takes the fastest that there is.
 
-    Raises ValueError for a device that this machine, or this build of PyTorch, does not have.
+    The environment variable WORKBOOK_DEVICE says what "auto" means instead. Raises ValueError for a device that this
+    machine, or this build of PyTorch, does not have.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there |= {kind: works(kind) for kind, available in there.items() if available}
     if name == "auto":
-        name = next(kind for kind, available in there.items() if available)
+        name = os.environ.get("WORKBOOK_DEVICE") or next(kind for kind, available in there.items() if available)
     kind = name.split(":")[0]
     if kind not in there:
         raise ValueError(f"There is no device called {name!r}; choose auto, cpu, cuda or mps.")
@@ -47,6 +50,22 @@ def choose_device(name="auto"):
             f"{name} was asked for, but PyTorch finds no such device here; use --device cpu or leave it away."
         )
     return torch.device(name)
+
+
+def works(kind):
+    """Whether a device that PyTorch says is there computes; a GPU older than the build's kernels does not."""
+    try:
+        return torch.ones(1, device=kind).add(1).item() == 2
+    except (AssertionError, RuntimeError):
+        return False
+
+
+def memory_layout(device):
+    """How maps lie in memory: channels last, the faster; but on Apple's GPUs PyTorch 2.13 cannot differentiate that.
+
+    Source: https://github.com/pytorch/pytorch/pull/188371
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
 def matrix_peak(device, dtype=torch.float32, side=1024, repeats=4):
@@ -145,7 +164,7 @@ class PaddedImages:
         self.padded = torch.cat(blocks).to(device)
 
     def batch(self, indices, flips, shifts, holes=None, hole_size=0):
-        """Images (n, 3, size, size), uint8, channels last in memory, cut out in a single indexing operation.
+        """Images (n, 3, size, size), uint8, in the device's memory_layout, cut out in a single indexing operation.
 
         `indices` (n,); `flips` (n,) bool; `shifts` (n, 2) in 0..2 margin; `holes` (n, 2), the top left corners of the
         squares of `hole_size` pixels that cutout blackens to a middle grey.
@@ -157,7 +176,7 @@ class PaddedImages:
         if hole_size:
             inside = [(side >= corner[:, None]) & (side < corner[:, None] + hole_size) for corner in holes.unbind(1)]
             cut[inside[0][:, :, None] & inside[1][:, None, :]] = 120  # the mean of CIFAR-10
-        return cut.permute(0, 3, 1, 2)
+        return cut.permute(0, 3, 1, 2).contiguous(memory_format=memory_layout(cut.device))
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -256,7 +275,7 @@ class Training:
         self.flips = (torch.rand(len(labels), generator=self.generator) < 0.5).to(self.device)
         self.network = cnn.CNN(tuple(c["widths"]), c["depth"])
         self.network.fit_input(images[:: max(1, len(images) // 5000)])
-        self.network.to(self.device, memory_format=torch.channels_last)
+        self.network.to(self.device, memory_format=memory_layout(self.device))
         trained = [p for p in self.network.parameters() if p.requires_grad]
         filters = [p for p in trained if p.dim() == 4]
         self.muon = Muon(filters, c["filter_lr"], c["filter_momentum"], DTYPES[precision])
@@ -483,7 +502,7 @@ def predict(network, images, average=False, batch_size=500, precision="float32")
             views += [padded[:, :, :height, :width], padded[:, :, 2:, 2:]]
             views += [view.flip(3) for view in views]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = [network(view.to(device).contiguous(memory_format=torch.channels_last)) for view in views]
+            logits = [network(view.to(device).contiguous(memory_format=memory_layout(device))) for view in views]
         parts.append(torch.stack(logits).mean(0).float().softmax(1).cpu())
     network.train(was_training)
     return torch.cat(parts)
