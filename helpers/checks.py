@@ -88,11 +88,15 @@ class Question:
         right = [_near(v, e, near) for v, e in zip(values, expected, strict=True)]
         # The slip that explains every part comes first; failing that, one that explains all that is not right, so that
         # a slip made half-way is recognised too.
-        whole = [sentence for sentence, slip in made if _fits(values, slip, near)]
+        finest = self._tolerance(max(self.decimals, _decimals_of(values)))
+        whole = [sentence for sentence, slip in made if _fits(values, slip, finest)]
+        whole = whole or [sentence for sentence, slip in made if _fits(values, slip, near)]
+        begun = right.index(False) if False in right else len(right)  # a slip made half-way begins at what is wrong
         partly = [
             sentence
             for sentence, slip in made
             if all(r or _near(v, m, near) for v, m, r in zip(values, slip, right, strict=True))
+            and _fits(slip[:begun], expected[:begun], near)
         ]
         if whole or partly:
             return self._verdict("wrong", " Or: ".join(dict.fromkeys(whole or partly)))
@@ -100,7 +104,7 @@ class Question:
             if value.shape != asked.shape:
                 wanted = "one number" if asked.shape == () else f"an array of shape {asked.shape}"
                 return self._verdict("unreadable", f"{name} has shape {value.shape}; {wanted} is asked for.")
-        if _fits(values, expected, self._tolerance(self.decimals - 2)):
+        if all(_near(v, e, self._tolerance(_decimals_of([v]))) for v, e in zip(values, expected, strict=True)):
             return self._verdict("wrong", f"close, but {self.decimals} decimals are asked for.")
         wrong = [name for name, r in zip(self.parts, right, strict=True) if not r]
         good = [name for name, r in zip(self.parts, right, strict=True) if r]
@@ -137,7 +141,7 @@ class BandQuestion(Question):
         for slip in self.slips:
             if slip.make(rate):
                 return self._verdict("wrong", slip.sentence)
-        return self._band(rate, "your number")
+        return self._band(rate, "your number; only the network itself is graded")
 
     def _band(self, rate, source):
         raise NotImplementedError
@@ -157,7 +161,7 @@ class FunctionQuestion(Question):
     """
 
     cases: Callable = list
-    tolerance: float = 1e-7
+    tolerance: float = 2e-6  # float32 will do
 
     def judge(self, *given) -> Verdict:
         """Return the verdict on the reader's function; never raises on what a reader can type."""
@@ -227,13 +231,20 @@ def _read(value):
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     if isinstance(value, str):
-        return None, f"is a text, {value!r}; type a number without quotes."
+        kind = "True or False" if value.strip().lower() in ("true", "false", "yes", "no") else "a number"
+        return None, f"is a text, {value!r}; type {kind} without quotes."
+    if value is None:
+        return None, "is None; a function may have forgotten its return."
     if callable(value):
         return None, "is a function; call it, and give the number that it returns."
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):
         return None, "has rows of different lengths; give every row the same number of entries."
+    if array.dtype == object and any(entry is ... for entry in array.flat):
+        return None, "still holds a `...`; put a number in its place."
+    if array.dtype == object and any(entry is None for entry in array.flat):
+        return None, "holds None; a function may have forgotten its return."
     if np.iscomplexobj(array):
         return None, "is a complex number; a real one is asked for."
     try:

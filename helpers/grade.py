@@ -135,29 +135,33 @@ class Stand:
 class Network:
     """The weights and biases that a notebook's network holds, as numbers; `forward` is ours."""
 
+    KINDS = {kind.__name__: kind for kind in (p1.ReLU, p1.Sigmoid, p1.Tanh, p1.Identity)}
+
     def __init__(self, weights, biases, kinds=()):
+        biases = [np.reshape(b, -1) if isinstance(b, np.ndarray) else b for b in biases]  # rows (1, d) are as good
         numbers = all(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in (*weights, *biases))
         sizes = [784, *map(np.size, biases)]
         wanted = list(zip(sizes, sizes[1:], strict=False))
         fits = [np.shape(W) for W in weights] == wanted and all(np.ndim(b) == 1 for b in biases)
         if not numbers or not fits or sizes[-1] != 10 or len(sizes) < 2:
             raise ValueError("its weights do not lead from 784 pixels to 10 digits")
-        self.weights, self.biases, self.kinds = weights, biases, kinds
-        self.activation: Callable = np.tanh
+        self.weights, self.biases, self.kinds = weights, biases, list(kinds)[: len(weights) - 1]
+        self.activations: list[Callable] = []
 
     def forward(self, x):
         """Return the logits of x (n, 784)."""
-        for W, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = self.activation(x @ W + b)
+        for W, b, activation in zip(self.weights[:-1], self.biases[:-1], self.activations, strict=True):
+            x = activation(x @ W + b)
         return x @ self.weights[-1] + self.biases[-1]
 
     def readings(self):
-        """Yield this network with each activation that the assignment asks for; numbers do not tell which it was."""
-        for kind in (p1.ReLU, p1.Sigmoid, p1.Tanh):
-            if kind.__name__ in self.kinds or not {"ReLU", "Sigmoid", "Tanh"} & set(self.kinds):
-                made = Network(self.weights, self.biases)
-                made.activation = kind()
-                yield made
+        """Yield this network with the activations whose names it came with, or else with each that is asked for."""
+        hidden = len(self.weights) - 1
+        known = len(self.kinds) == hidden and set(self.kinds) <= set(self.KINDS)
+        for kinds in [self.kinds] if known else [[name] * hidden for name in ("ReLU", "Sigmoid", "Tanh")]:
+            made = Network(self.weights, self.biases)
+            made.activations = [self.KINDS[name]() for name in kinds]
+            yield made
 
 
 class Judge:
@@ -192,6 +196,9 @@ class Judge:
         if borrowed:
             said = f"{borrowed[0]} comes from the workbook's helpers and is not the reader's own."
             return Verdict(question.id, "wrong", said, 0.0, question.points)
+        if question.id == "P2" and given and given[0] is not ... and not isinstance(given[0], Stand):
+            said = 'an accuracy is believed in the notebook only; give the trained network, check("P2", network).'
+            return Verdict("P2", "unreadable", said, 0.0, question.points)
         if question.id == "P1e":
             return judge_network(given[0] if given else ...)
         if hasattr(question, "probes"):
@@ -564,14 +571,19 @@ def grade(folder, jobs=None, limits=None, progress=False):
 # ---------------------------------------------------------------------------------------------------- telling
 
 
-def totals(reports):
-    """Return {submission: (earned, possible)}; a question that several files answer counts once, at its best."""
-    best: dict[str, dict] = {}
+def best(reports):
+    """Return {submission: {question: (earned, possible)}}, of the file in which a question was answered best."""
+    found: dict[str, dict] = {}
     for report in reports:
-        mine = best.setdefault(report.submission, {})
+        mine = found.setdefault(report.submission, {})
         for question, verdict in report.verdicts.items():
             mine[question] = max(mine.get(question, (0, 0)), (verdict.earned, verdict.points))
-    return {name: tuple(map(sum, zip(*mine.values(), strict=True))) or (0, 0) for name, mine in best.items()}
+    return found
+
+
+def totals(reports):
+    """Return {submission: (earned, possible)}; a question that several files answer counts once, at its best."""
+    return {name: tuple(map(sum, zip(*mine.values(), strict=True))) or (0, 0) for name, mine in best(reports).items()}
 
 
 def table(reports):
@@ -592,18 +604,25 @@ def table(reports):
 
 
 def write_csv(reports, path):
-    """Write a row for each file: its points, those of every question, remarks, and what the checks said."""
+    """Write a row for each file: its points, those of every question, remarks, and what the checks said.
+
+    A last row of each submission, its file called "all", has what counts: every question once, at its best.
+    """
     questions = sorted({q for report in reports for q in report.verdicts})
     part = Path(f"{path}.part")
     with open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["submission", "file", "points", "of", *questions, "seconds", "remarks", "replies"])
-        for report in reports:
+        for position, report in enumerate(reports):
             earned = [f"{report.verdicts[q].earned:g}" if q in report.verdicts else "" for q in questions]
             said = " ".join(f"[{q}] {v.sentence}" for q, v in report.verdicts.items() if v.status != "right")
             texts = [_harmless(text) for text in (report.submission, report.file, "; ".join(report.remarks), said)]
             numbers = [f"{report.earned:g}", f"{report.possible:g}", *earned, f"{report.seconds:.1f}"]
             writer.writerow([*texts[:2], *numbers, *texts[2:]])
+            if position + 1 == len(reports) or reports[position + 1].submission != report.submission:
+                mine, sums = best(reports)[report.submission], totals(reports)[report.submission]
+                earned = [f"{mine[q][0]:g}" if q in mine else "" for q in questions]
+                writer.writerow([texts[0], "all", *(f"{number:g}" for number in sums), *earned, "", "", ""])
     os.replace(part, path)
 
 

@@ -137,6 +137,9 @@ def _encode(value, depth, network):
         return {"packed": packed, "kind": kind, "shape": list(array.shape)} | ({"torch": True} if torch else {})
     if isinstance(value, np.ndarray) and value.size <= 10_000:
         return {"list": [encode(entry, depth + 1) for entry in value.tolist()]}
+    numbers = np.asarray(value)
+    if numbers.dtype.kind in "biufO" and numbers.size <= 10_000:  # a fraction, a decimal, a sequence of another kind
+        return _encode(numbers.astype(float), depth, network)
     return {"odd": type(value).__name__[:40]}
 
 

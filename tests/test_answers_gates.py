@@ -99,7 +99,8 @@ def test_a_network_for_hard_steps_matches_that_slip_and_no_other():
     ("2 NOT", 1, 1, 1), ("2 AND", 1e308, 1e308, -1e308),
     ("2 XOR", ..., ..., ..., ...), ("2 XOR", [[4, 4], [4, 4]], [-2], [2, -2], -1),
     ("2 XOR", [[4, 4], [4, 4]], [-2, -6], [2, -2]), ("2 XOR", [[4, 4], [4, 4]], [-2, -6], [[2, -2]], -1),
-    ("2 XOR", [], [], [], []), ("2 XOR", np.zeros((2, 2, 2)), 1, 1, 1), ("2 printed", 0), ("2 printed", [0, 0, 0]),
+    ("2 AND", [1], [1], [1], [1], [1]), ("2 XOR", [], [], [], []),
+    ("2 XOR", np.zeros((2, 2, 2)), 1, 1, 1), ("2 printed", 0), ("2 printed", [0, 0, 0]),
 ])  # fmt: skip
 def test_what_cannot_be_read_gets_a_sentence(given):
     verdict = check(*given)

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -140,6 +141,36 @@ def test_a_slip_made_half_way_is_recognised():
 
 def test_too_few_decimals_are_said():
     assert "4 decimals" in check("1a", *np.round(QUESTIONS["1a"].expected(), 3)).sentence
+
+
+@pytest.mark.parametrize(("name", "given", "words"), [
+    ("4a", (0.5, QUESTIONS["4a"].expected()[1]), "padding is not right"),
+    ("P2 sizes", (39, 19, 9, 4.5), "group 3 is not right"),
+    ("2 printed", ([0, 1],), "is not right"),
+])  # fmt: skip
+def test_a_wrong_value_with_all_its_digits_is_not_called_close(name, given, words):
+    assert words in check(name, *given).sentence
+
+
+@pytest.mark.parametrize(("name", "given", "words"), [
+    ("P2 sizes", (39, 19, 10, 5), "group 2 and group 3 are not right"),
+    ("4a", (0, QUESTIONS["4a"].expected()[1]), "the map is right, the padding is not"),
+    ("2 printed", ([0.3775, 0.1824],), "these are σ(z)"),
+    ("2 printed", ([-0.5, -1.5],), "these are the z"),
+    ("4b", (False, 1.33), "right."),
+    ("4b", (True, 3), "no size at all"),
+    ("4b", ("no", 1.33), "True or False without quotes"),
+    ("1a", (None, 1, 1, 1, 1, 1), "x1 is None"),
+    ("4c", ([[..., 1], [1, 1]],), "still holds a `...`"),
+    ("4c", ([[None, 1], [1, 1]],), "holds None"),
+    ("4d", ([[Fraction(1, 4)] * 2] * 2, 2, 0), "right."),
+    ("2 AND", (0.3, 0.6, -0.9), "the margin is 0."),
+    ("2 AND", (np.array([1.0]), np.array([1.0]), np.array([-1.5])), "the margin is 0.5"),
+    ("P1e", (dict,), "dict is a class"),
+    ("P2", (0.15,), "fewer than half right"),
+])  # fmt: skip
+def test_what_is_said_fits_what_was_given(name, given, words):
+    assert words in check(name, *given).sentence
 
 
 def test_which_values_are_right_is_said():

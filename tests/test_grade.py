@@ -1,12 +1,16 @@
 """Grading: right answers earn all points, and what a hostile notebook tries is contained and reported."""
 
+import array
 import ast
+import collections
 import csv
 import json
 import os
 import re
 import shutil
 import socket
+from decimal import Decimal
+from fractions import Fraction
 
 import nbformat
 import numpy as np
@@ -289,11 +293,43 @@ def test_table_and_csv(graded, tmp_path):
     assert total.split()[2] in ("70", "80")  # without MNIST and with it
     grade.write_csv(graded["reports"], tmp_path / "marks.csv")
     rows = list(csv.DictReader(open(tmp_path / "marks.csv", encoding="utf-8")))
-    assert len(rows) == len(graded["reports"])
+    sums = grade.totals(graded["reports"])
+    assert len(rows) == len(graded["reports"]) + len(sums)
+    assert {r["submission"]: float(r["points"]) for r in rows if r["file"] == "all"} == {
+        n: s[0] for n, s in sums.items()
+    }
     ada = next(row for row in rows if row["submission"] == "ada" and row["file"].startswith("01"))
     assert (ada["points"], ada["1a"], ada["1c momentum"], ada["replies"]) == ("12", "3", "3", "")
     bob = next(row for row in rows if row["submission"] == "bob" and row["file"].startswith("03"))
     assert "[3a] the sign is turned" in bob["replies"]
+
+
+def test_a_typed_accuracy_is_not_believed():
+    for typed in ([0.96], ["0.96"], [None]):
+        said = grade.Judge(None, 0)._verdict(answers.find("P2"), typed)
+        assert (said.status, said.earned) == ("unreadable", 0) and "in the notebook only" in said.sentence
+    assert grade.Judge(None, 0)._verdict(answers.find("P2"), [...]).status == "unanswered"
+
+
+def test_a_network_is_run_with_the_activations_it_came_with():
+    rng = np.random.default_rng(0)
+    sizes = (784, 5, 4, 10)
+    weights = [rng.normal(size=pair) for pair in zip(sizes[:-1], sizes[1:], strict=True)]
+    rows = [rng.normal(size=(1, d)) for d in sizes[1:]]  # biases as rows, as keepdims leaves them
+    x = rng.random((3, 784))
+    (mixed,) = grade.Network(weights, rows, ["Tanh", "ReLU", "Identity"]).readings()
+    wanted = np.maximum(np.tanh(x @ weights[0] + rows[0]) @ weights[1] + rows[1], 0) @ weights[2] + rows[2]
+    np.testing.assert_allclose(mixed.forward(x), wanted)
+    for unknown in ([], ["Tanh"], ["LeakyReLU", "Tanh"]):
+        assert len(list(grade.Network(weights, rows, unknown).readings())) == 3
+
+
+@pytest.mark.parametrize("value", [
+    Fraction(1, 4), [[Fraction(1, 4)] * 2] * 2, Decimal("0.25"), collections.deque([1, 2]), array.array("d", [0.5]),
+])  # fmt: skip
+def test_exact_numbers_survive_the_pipe_as_numbers(value):
+    back = decode(json.loads(json.dumps(encode(value))))
+    assert np.array_equal(np.asarray(back, dtype=float), np.asarray(value).astype(float))
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ class AccuracyQuestion(BandQuestion):
 
 def _attempt(network, images):
     """Return the logits (n, 10) that `network` gives images in 0..1, and an empty string; or None and what is wrong."""
+    training = getattr(network, "training", False)
     if hasattr(network, "eval"):
         network.eval()
     own = next(network.parameters(), None) if isinstance(network, torch.nn.Module) else None
@@ -205,6 +206,9 @@ def _attempt(network, images):
             logits = torch.as_tensor(network(images if own is None else images.to(own.device))).detach().cpu()
     except Exception as error:
         return None, f"it raised {type(error).__name__} ({' '.join(str(error).split())[:200]})."
+    finally:
+        if training and hasattr(network, "train"):
+            network.train()  # as it was: the reader's training may go on
     if logits.shape != (len(images), _CLASSES):
         return None, f"it returned shape {tuple(logits.shape)}; ({len(images)}, {_CLASSES}) is asked for."
     if not torch.isfinite(logits.float()).all():
@@ -244,7 +248,8 @@ _ACCURACY = AccuracyQuestion(
              "training accuracy?", lambda a: a == 1),
         Slip("above 99.7 % nothing was ever published for CIFAR-10; on which images was this measured?",
              lambda a: 0.997 < a < 1),
-        Slip("guessing gets 10 % right; if this is the error rate, the accuracy is 1 minus it.", lambda a: a < 0.12),
+        Slip("fewer than half right? Guessing gets 10 %; if this is the error rate, the accuracy is 1 minus it.",
+             lambda a: a < 0.5),
     ),
     hints=(
         "Give the accuracy, such as 0.91, or the trained network: it is called with float images (n, 3, 32, 32) in "

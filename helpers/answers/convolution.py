@@ -47,6 +47,10 @@ _4A = Question(
             "the map is right, the padding is not: it counts the cells on each side, not on both together.",
             lambda: (2, _mapped()),
         ),
+        Slip("the map is right, the padding is not: without padding it would have 2 by 2 cells.",
+             lambda: (0, _mapped())),
+        Slip("the padding is right, but the map is that without padding: it has fewer cells than F.",
+             lambda: (1, _mapped(padding=0))),
         Slip(
             "the border repeats the cells at the edge; zero padding fills it with 0.",
             lambda: (1, _rim("edge")),
@@ -94,7 +98,9 @@ _STRIDE = core.size_keeping_stride(4, 2, 1)
 
 
 def _size_sentence(stride):
-    """Say what size a stride gives in place of 4."""
+    """Say what size a stride gives in place of 4, or why none."""
+    if core.size_arithmetic(4, 2, stride, 1).size is None:
+        return f"with stride {stride} there is no size at all: {core.size_arithmetic(4, 2, stride, 1).reason}."
     return f"with stride {stride} the size is {core.size_arithmetic(4, 2, stride, 1).reason}; F has 4."
 
 
@@ -124,6 +130,7 @@ _4B = Question(
         "Put n = 4, k = 2, p = 1 into (n + 2p - k)/s + 1 and ask that it be 4.",
         "4/s + 1 = 4. Solve for s. Then ask what a stride may be.",
     ),
+    decimals=2,
 )  # fmt: skip
 
 _4C = Question(

@@ -49,9 +49,37 @@ def _product_half(x):
     return given.GELU_SCALE * x * s * (1 - s)
 
 
+def _one_less_forgotten(x):
+    s = _sigmoid_only(x)
+    return s + given.GELU_SCALE * x * s
+
+
+def _terms_subtracted(x):
+    s = _sigmoid_only(x)
+    return s - given.GELU_SCALE * x * s * (1 - s)
+
+
+def _late(x0, right):
+    """The x of `right`, and GELU at the point before each."""
+    x = right[: given.STEPS]
+    return (*x, *_pairs((x0, *x[:-1]))[given.STEPS :])
+
+
+_LATE = "the x are right, the GELU values are one step late: GELU(x1) belongs to x1."
+
+
 def _slips(x0, step, other_step):
     same = dict(x0=x0, step=step)
     return (
+        Slip(_LATE, lambda: _late(x0, _walk(**same))),
+        Slip(
+            "the factor 1 - σ is missing in the derivative: σ(z) has the derivative σ(z) (1 - σ(z)).",
+            lambda: _walk(_one_less_forgotten, **same),
+        ),
+        Slip(
+            "the two terms of the product rule are added, not subtracted: σ(1.702 x) + 1.702 x σ(1 - σ).",
+            lambda: _walk(_terms_subtracted, **same),
+        ),
         Slip(
             "the 1.702 is missing in the derivative: by the chain rule, σ(1.702 x) has the derivative 1.702 σ(1 - σ).",
             lambda: _walk(_inner_forgotten, **same),
@@ -144,6 +172,7 @@ QUESTIONS = {
             ),
             slips=(
                 Slip("these are the values of plain gradient descent; the average lags behind them.", _far),
+                Slip(_LATE, lambda: _late(given.START_FAR, _average())),
                 Slip("v0 is taken as 0; here it is the gradient at x0.", lambda: _average(v0=0.0)),
                 Slip("the factor (1-β) before the gradient is missing.", lambda: _average(weight=1.0)),
                 Slip("this is η = 1; the corrected edition says 0.1.", lambda: _average(step=given.LARGE_STEP)),

@@ -93,6 +93,8 @@ class GateQuestion(Question):
             if np.any(np.abs(array) > 1e6):
                 return None, f"value {position} holds a number beyond a million; weights of a few units are enough."
             arrays.append(array)
+        if len(arrays) == inputs + 1 and all(a.size == 1 for a in arrays):
+            arrays = [a.reshape(()) for a in arrays]
         if all(a.ndim == 0 for a in arrays):
             if len(arrays) != inputs + 1:
                 names = "a weight and a bias" if inputs == 1 else "two weights and a bias"
@@ -236,22 +238,24 @@ def _printed():
     return (gates.computes(gates.neuron([-1], -0.5)),)
 
 
-def _after_the_sigmoid():
-    z = gates.neuron([-1], -0.5).output(gates.corners(1))
-    return ((gates.sigmoid(z) >= 0).astype(float),)
+def _printed_z():
+    return gates.neuron([-1], -0.5).output(gates.corners(1))
 
 
 QUESTIONS = {
     question.id: question
     for question in (
         Question(
-            id="2 printed", points=0, parts=("classes",), expected=_printed, decimals=0,
+            id="2 printed", points=0, parts=("the row of classes",), expected=_printed, decimals=2,
             answer="z = -A - 0.5 is below 0 for both inputs:",
             slips=(
                 Slip(
                     "class 1 twice comes from asking whether σ(z) is ≥ 0; it always is. The threshold is for z itself.",
-                    _after_the_sigmoid,
+                    lambda: ((gates.sigmoid(_printed_z()) >= 0).astype(float),),
                 ),
+                Slip("these are the z; the class is 1 where z is at least 0, and else 0.", lambda: (_printed_z(),)),
+                Slip("these are σ(z); the class is 1 where z is at least 0, and else 0.",
+                     lambda: (gates.sigmoid(_printed_z()),)),
                 Slip("this is what NOT should do; what does z = -A - 0.5 do?", lambda: (gates.TRUTH["NOT"],)),
             ),
             hints=("z is -0.5 at A = 0 and -1.5 at A = 1; class 1 begins at 0.",),

@@ -110,6 +110,10 @@ def _attempt(run):
         return _silently(run), ""
     except NotImplementedError:
         return ..., ""
+    except TypeError as error:
+        if "must derive from BaseException" in str(error):  # raise NotImplemented, a stub with a slip of its own
+            return ..., ""
+        return None, f"raised TypeError ({str(error)[:200]})."
     except (Exception, SystemExit) as error:
         return None, f"raised {type(error).__name__} ({str(error)[:200]})."
 
@@ -269,9 +273,10 @@ _UNDERFLOW_SLIPS = (
         Slip(
             f"a small number was added or a floor set inside the logarithm ({floor:g}), which caps the loss; write "
             "log o_k = x_k - log Σ exp x_j with the largest logit taken out first.",
-            lambda floor=floor: _cross(np.maximum(_softmax(_HUGE), floor), _HUGE_LABELS),
+            lambda floor=floor, put_in=put_in: _cross(put_in(_softmax(_HUGE), floor), _HUGE_LABELS),
         )
-        for floor in (1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20)
+        for floor in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-300)
+        for put_in in (np.maximum, np.add)
     ),
     Slip(_UNDERFLOW, lambda: _cross(_softmax(_HUGE), _HUGE_LABELS)),
     Slip(_UNDERFLOW, lambda: -np.log((_HUGE_LABELS * _softmax(_HUGE)).sum(axis=1))),
@@ -550,7 +555,8 @@ _STEP_SLIPS = (
     Slip("it multiplies by the batch size; the gradients are means.", lambda: _steps(lambda g: -_RATE * g * _BATCH)),
     Slip("the biases did not move.", lambda: _steps(_only(True))),
     Slip("the weights did not move.", lambda: _steps(_only(False))),
-    Slip("nothing moved: W = W - lr * dW in a loop gives a name to a new array; write self.W[i] -= ...",
+    Slip("nothing moved: step changes no W and no b. (In a loop, W = W - lr * dW only names a new array; write "
+         "self.W[i] -= ...)",
          lambda: _steps(np.zeros_like)),
     *(
         Slip(f"momentum {m} is at work; without being asked for it is 0.",
@@ -656,7 +662,10 @@ class ErrorQuestion(BandQuestion, PieceQuestion):
             return self._unanswered()
         if len(given) != 1:
             return self._verdict("unreadable", f"give one thing, the error rate or the network; {len(given)} given.")
-        if hasattr(given[0], "forward") and not isinstance(given[0], type):
+        if isinstance(given[0], type):
+            said = f"{given[0].__name__} is a class; make a network of it, train it, and give that."
+            return self._verdict("unreadable", said)
+        if hasattr(given[0], "forward"):
             return self._measure(given[0])
         return self._judge_rate(given[0], "error rate", "0.03")
 
@@ -709,7 +718,8 @@ _ERROR_SLIPS = (
     Slip("a rate cannot be negative.", lambda rate: rate < 0),
     Slip("this looks like a count of wrong pictures; divide it by their number, 10,000.", lambda rate: rate > 100),
     Slip("this looks like a percentage; divide it by 100.", lambda rate: 1 < rate <= 100),
-    Slip("guessing errs on 90 %; if this is the accuracy, the error rate is 1 minus it.", lambda rate: rate > 0.92),
+    Slip("this is worse than half of a guess. If it is the accuracy, the error rate is 1 minus it; if it is a "
+         "percentage, divide by 100.", lambda rate: 0.5 < rate <= 1),
     Slip("not one of 10,000 pictures misread? No network does that: was it trained on the test images, or was this "
          "the training error?", lambda rate: rate == 0),
     Slip("an error rate below 0.1 % on the test images is beyond all that was ever published; if this is a "

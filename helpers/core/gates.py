@@ -119,9 +119,14 @@ class GateNetwork:
         return a
 
     def output(self, inputs):
-        """Return the output's pre-activation z for each row of inputs (rows, n_inputs): shape (rows,)."""
+        """Return the output's pre-activation z for each row of inputs (rows, n_inputs): shape (rows,).
+
+        What is left of z = 0 by rounding, such as 0.3 + 0.6 - 0.9, is 0, for at 0 the class turns.
+        """
         W, b = self.layers[-1]
-        return (self.hidden(inputs) @ W + b)[:, 0]
+        h = self.hidden(inputs)
+        z, size = (h @ W + b)[:, 0], (np.abs(h) @ np.abs(W) + np.abs(b))[:, 0]
+        return np.where(np.abs(z) <= 8 * np.finfo(float).eps * size, 0.0, z)
 
     def classify(self, inputs):
         """Return the class of each row of inputs (rows, n_inputs): 1 where z >= 0, else 0, shape (rows,)."""

@@ -4,6 +4,9 @@ Each function takes the reader's pieces last, runs one thing that the contract a
 grader can let these run where the reader's code runs, and judge what comes back somewhere else.
 """
 
+import contextlib
+import copy
+
 import numpy as np
 
 RATE, BATCH, MOMENTUM = 0.3, 5, 0.9
@@ -11,8 +14,8 @@ SIZES, SQUARE = (6, 5, 4, 3), (4, 4, 4, 4)
 
 
 def new(piece):
-    """Return an instance of a class, or `piece` itself if it is one."""
-    return piece() if isinstance(piece, type) else piece
+    """Return an instance of a class, or a copy of `piece` if it is one: two layers never share it."""
+    return piece() if isinstance(piece, type) else copy.deepcopy(piece)
 
 
 # --------------------------------------------------------------------------------------------------- a: activations
@@ -128,8 +131,13 @@ def _parameters(network):
 
 
 def shapes(*pieces):
-    """Return the shape of each W, then of each dW."""
+    """Return the shape of each W, then of each dW, which need not be there before the first gradient."""
     network = build(pieces)
+    if not all(isinstance(dW, np.ndarray) for dW in network.dW) or len(network.dW) < len(network.W):
+        with contextlib.suppress(Exception):  # a later probe says what is wrong with them
+            _, _, x, y = example()
+            network.forward(x)
+            network.backward(y)
     lists = [getattr(network, name) for name in ("W", "dW")]
     return np.array([np.shape(a) for arrays in lists for a in arrays])
 
@@ -148,7 +156,7 @@ def read(name, mode, *pieces):
     getattr(network, mode)()
     _, _, x, y = example()
     network.forward(x.copy())
-    return np.array(getattr(network, name)(y.copy()), dtype=float)
+    return np.array(getattr(network, name)(y.copy()))
 
 
 def backpropagated(*pieces, sizes=SIZES, full=False, times=1):
