@@ -37,7 +37,6 @@ def gallery(images, labels, class_names, name, columns=6):
     return style.Picture(
         fig,
         f"{name}: the first {columns} training pictures of each of the {len(class_names)} classes.",
-        photographs=True,
     )
 
 
@@ -51,7 +50,6 @@ def augmented(original, views, name, shift):
     return style.Picture(
         fig,
         f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to {shift} pixels, or both.",
-        photographs=True,
     )
 
 
@@ -135,7 +133,7 @@ def mistakes(images, labels, probabilities, indices, class_names, name):
     with style.context():
         draw_answers(axes.flat, images, labels, probabilities, indices, class_names)
     sentence = f"The {len(indices)} test pictures of {name} that the network gets wrong most surely."
-    return style.Picture(fig, sentence, photographs=True)
+    return style.Picture(fig, sentence)
 
 
 def _patterns(axes, patterns):

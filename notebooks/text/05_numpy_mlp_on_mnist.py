@@ -176,7 +176,8 @@ figures.saturation({init: layers[0] for init, layers in sums.items()}, data.name
 # ### Part d — forward, backward, step [10 points]
 #
 # `MLP(input_size, output_size, hiddens, activations, weight_init_fn, bias_init_fn, criterion, lr)` holds lists `W, b,
-# dW, db`, where `W[i]` is `(nn_dim[i], nn_dim[i+1])`. `forward(x)` returns the logits; `backward(labels)` *assigns* the
+# dW, db`, where `W[i]` is `(nn_dim[i], nn_dim[i+1])`. `activations` has one entry for each hidden layer, or one more for
+# the output layer: accept both. `forward(x)` returns the logits; `backward(labels)` *assigns* the
 # gradients of the mean loss; `step()` takes one step of descent, and `zero_grads()` sets the gradients to zero.
 # `get_loss(labels)` is the *sum* over the batch and `get_error(labels)` the *count* of wrong predictions, both without
 # `backward`. `train()` and `eval()` set `train_mode`.
@@ -235,11 +236,14 @@ print(f"after 40 epochs: {round(20 * curves[3][-1])} of 20 wrong, loss {curves[2
 #
 # ### Part e — all 50,000 images [5 + 5 points]
 #
-# Train yours on `train` with `get_training_stats`, choose on `validation`, and save it with `save_model`.
+# Train yours on `train` with `get_training_stats(mlp, dset, nepochs, batch_size)`, where `dset` is `[train, validation,
+# test]`. It returns four lists of one value an epoch, per sample: training losses, training errors, validation losses,
+# validation errors. Choose on `validation`, and save the network with `save_model`.
 #
 # ### Your turn
 #
-# Give the trained network, which is measured on the 10,000 test images, or the error rate that you found.
+# Give the trained network, which is measured on the 10,000 test images. (An error rate that you found is answered too, but
+# only the network is graded.)
 
 # %%
 network = ...
@@ -397,8 +401,14 @@ explore.knobs(learning_rate=0.1, momentum=0.9)
 #
 # ## Hand it in
 #
-# The assignment asks for `p1.py`, `p1_model.npz` and `p1_report.pdf`. `python -m helpers.submission --p1 FOLDER` tries
-# each of them as a stranger would: `p1.py` alone in an empty folder must train and reload its model.
+# | file | what it must offer |
+# |---|---|
+# | `p1.py` | the names and signatures above, and `Identity`, `get_one_hot(in_array, one_hot_dim)`, `get_training_stats(mlp, dset, nepochs, batch_size)`; nothing imported but `os`, `numpy`, `matplotlib` |
+# | `p1_model.npz` | arrays `W0, b0, W1, b1, …`, as `MLP.save_model(path="p1_model.npz")` writes them, and no pickle; the handout's `np.savez(path, self.W, self.b)` fails in today's NumPy, as the layers differ in size |
+# | `p1_report.pdf` | test error, architecture, learning rate, batch size and epochs, loss and error over the epochs for training and validation, in words that can be searched |
+#
+# `python -m helpers.submission --p1 FOLDER --p2 FOLDER` tries each of them as a stranger would: `p1.py` alone in an empty
+# folder must train, save and reload its model.
 
 # %% [markdown] tags=["worked"]
 # Ours lie in `artifacts/p1/`, and beside them the record of all trainings, `p1_history.json`. `python p1.py` trains the
