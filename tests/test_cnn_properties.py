@@ -354,6 +354,21 @@ def test_autocast_computes_in_the_chosen_precision(precision, seed):
 
 
 @few
+@given(seeds, st.sampled_from(["cpu", "cuda", "mps"]))
+def test_a_layout_changes_no_value(seed, kind):
+    images = pictures(seed)
+    assert torch.equal(images.contiguous(memory_format=training.memory_layout(torch.device(kind))), images)
+
+
+@few
+@given(st.text("abcmpu:01", max_size=6))
+def test_what_is_no_device_does_not_work(name):
+    if name.split(":")[0] not in ("cpu", "mps", "cuda"):
+        assert not training.works(name)
+    assert training.works("cpu")
+
+
+@few
 @given(st.text(max_size=6))
 def test_there_are_three_devices(name):
     kind = name.split(":")[0]
