@@ -64,7 +64,7 @@ class Question:
             values.append(array.reshape(()) if array.size == 1 and right.shape == () else array)
         # An answer rounded to the digits asked for is right. One with more digits than that may still betray a slip
         # whose effect is small, so the digits that the reader gave decide between the expected values and the slips.
-        finest = self._tolerance(max(self.decimals, _decimals_of(values)))
+        finest = self._finest(values)
         readings = [("right.", expected), *((f"right. {a.sentence}", _arrays(a.make())) for a in self.also)]
         exact = [sentence for sentence, reading in readings if _fits(values, reading, finest)]
         if exact:
@@ -75,7 +75,11 @@ class Question:
             betrayed = [sentence for sentence, slip in made if _fits(values, slip, finest)]
             if betrayed:
                 return self._verdict("wrong", " Or: ".join(dict.fromkeys(betrayed)))
-            return self._verdict("right", "right.", self.points)
+            fine = [max(t, self._tolerance(self.decimals + 2)) for t in finest]  # single precision reaches that far
+            if any(_fits(values, reading, fine) for _, reading in readings):
+                return self._verdict("right", "right.", self.points)
+            said = f"right to {self.decimals} decimals, as asked; the digits behind them are others."
+            return self._verdict("right", said, self.points)
         return self._explain(values, expected, made)
 
     def worked(self) -> str:
@@ -88,8 +92,7 @@ class Question:
         right = [_near(v, e, near) for v, e in zip(values, expected, strict=True)]
         # The slip that explains every part comes first; failing that, one that explains all that is not right, so that
         # a slip made half-way is recognised too.
-        finest = self._tolerance(max(self.decimals, _decimals_of(values)))
-        whole = [sentence for sentence, slip in made if _fits(values, slip, finest)]
+        whole = [sentence for sentence, slip in made if _fits(values, slip, self._finest(values))]
         whole = whole or [sentence for sentence, slip in made if _fits(values, slip, near)]
         begun = right.index(False) if False in right else len(right)  # a slip made half-way begins at what is wrong
         partly = [
@@ -112,6 +115,10 @@ class Question:
         if good:
             sentence += f", {_join(good)} {'is' if len(good) == 1 else 'are'}"
         return self._verdict("wrong", sentence + f'; hint("{self.id}") helps.')
+
+    def _finest(self, values):
+        """Return for each value what may be rounding, given the decimals it has."""
+        return [self._tolerance(max(self.decimals, _decimals_of([value]))) for value in values]
 
     @staticmethod
     def _tolerance(decimals):
@@ -267,7 +274,8 @@ def _near(value, right, tolerance):
 
 
 def _fits(values, reading, tolerance):
-    return all(_near(v, r, tolerance) for v, r in zip(values, reading, strict=True))
+    tolerances = tolerance if isinstance(tolerance, list) else [tolerance] * len(values)
+    return all(_near(v, r, t) for v, r, t in zip(values, reading, tolerances, strict=True))
 
 
 def _decimals_of(values, most=10):

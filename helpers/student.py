@@ -91,6 +91,10 @@ _INIT = '''"""Shared code of the workbook, student edition."""
 
 __path__.append(__path__[0] + "/sealed.zip")  # what figures, explorers and checks need; no reading matter
 '''
+_FOUR_WORDS = '''"""A reader's four words; what is right and which mistakes lead elsewhere is sealed."""
+
+from helpers._sealed.answers import answer, check, hint, progress  # noqa: F401
+'''
 _NO_ANSWER = '''
 
 def answer(question: str) -> Said:
@@ -262,7 +266,7 @@ def _write_helpers(folder, used):
     for file in (source / "explore").glob("explorer.*"):
         shutil.copy(file, folder / "explore")
     words = (source / "answers" / "__init__.py").read_text(encoding="utf-8")
-    (folder / "answers" / "__init__.py").write_text(_sealed(words) + _NO_ANSWER, encoding="utf-8")
+    (folder / "answers" / "__init__.py").write_text(_FOUR_WORDS, encoding="utf-8")
     for (room, topic), names in used.items():
         if (room, topic) != ("explore", "explorer"):
             (folder / room / f"{topic}.py").write_text(_door(room, topic, names), encoding="utf-8")
@@ -270,7 +274,8 @@ def _write_helpers(folder, used):
     with zipfile.ZipFile(folder / "sealed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo("_sealed/__init__.py"), "")
         for room in ROOMS:
-            archive.writestr(zipfile.ZipInfo(f"_sealed/{room}/__init__.py"), "")
+            inside = _sealed(words) + _NO_ANSWER if room == "answers" else ""
+            archive.writestr(zipfile.ZipInfo(f"_sealed/{room}/__init__.py"), inside)
         for room, topic in sorted(_needed([*used, *rooms])):
             entry = zipfile.ZipInfo(f"_sealed/{room}/{topic}.py")  # dated 1980: equal builds are equal files
             archive.writestr(entry, _sealed(_source(room, topic)), zipfile.ZIP_DEFLATED)

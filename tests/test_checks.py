@@ -132,6 +132,17 @@ def test_a_small_slip_shows_only_in_the_digits_that_were_given():
     assert check("1c momentum", *reading_a).earned == 3
 
 
+def test_digits_count_for_each_value_by_itself():
+    question = QUESTIONS["1c momentum"]
+    descent = next(s for s in question.slips if "plain gradient descent" in s.sentence).make()
+    mixed = [*np.round(descent[:3], 6), *np.round(descent[3:], 4)]
+    assert "plain gradient descent" in check("1c momentum", *mixed).sentence
+    right = question.expected()
+    assert check("1c momentum", *np.float32(right)).sentence == "right."
+    nearly = check("1c momentum", *(v + 1.3e-5 for v in right))
+    assert nearly.status == "right" and "the digits behind them are others" in nearly.sentence
+
+
 def test_a_slip_made_half_way_is_recognised():
     question = QUESTIONS["1a"]
     right, slip = question.expected(), question.slips[1]

@@ -104,13 +104,16 @@ found = {"missing": [name for name in rooms if missing(f"helpers.{name}")], "roo
 from helpers.core import backprop, gates
 from helpers.explore import gates as explore
 found["names"] = [n for m in (backprop, gates) for n in dir(m) if not n.startswith("__")]
+net, x, y = backprop.worked_example()
+found["words"] = [n for n in (*dir(helpers.answers), *dir(net), *dir(net.forward(x, y))) if not n.startswith("_")]
 found["door"] = [repr(explore.neuron()), type(explore.neuron()).__name__]
 found["answer"] = answer("4c")
 print(json.dumps(found))
 """
     found = json.loads(python(edition, "-c", code))
     assert found["missing"] == found["rooms"]
-    assert not {"smallest_network", "separate", "softmax_jacobian"} & set(found["names"])
+    assert not {"smallest_network", "separate", "softmax_jacobian", "backward"} & set(found["names"])
+    assert not {"find", "expected", "QUESTIONS", "backward"} & set(found["words"])
     assert found["door"] == ["This opens when 2 AND, 2 OR, 2 XOR, 2 XNOR are answered rightly.", "Closed"]
     assert "no worked answers" in found["answer"] and "17.75" not in found["answer"]
     readable = "\n".join(p.read_text(encoding="utf-8") for p in (edition / "helpers").rglob("*.py"))

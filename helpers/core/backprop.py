@@ -157,31 +157,32 @@ class TwoLayerNet:
         f2 = a @ self.W2 + self.b2
         return Forward(x, f1, a, f2, softmax(f2), y, cross_entropy(f2, y))
 
-    def backward(self, values: Forward) -> Gradients:
-        """Return the derivative of E with respect to every quantity of `values` and every parameter.
-
-        The labels need not be one-hot: for a general y, dE/df2 = o sum(y) - y. Where y_k is 0, dE/do_k is 0 even if
-        o_k has underflowed to 0.
-        """
-        x, a, o, y = values.x, values.a, values.o, values.y
-        with np.errstate(divide="ignore"):
-            dE_do = np.divide(-y, o, out=np.zeros_like(o), where=y != 0)
-        dE_df2 = o * y.sum(axis=1, keepdims=True) - y
-        dE_da = dE_df2 @ self.W2.T
-        dE_df1 = dE_da * a * (1 - a)
-        dE_dx = dE_df1 @ self.W1.T
-        return Gradients(
-            o=dE_do, f2=dE_df2, a=dE_da, f1=dE_df1, x=dE_dx,
-            W1=x.T @ dE_df1, b1=dE_df1.sum(axis=0, keepdims=True),
-            W2=a.T @ dE_df2, b2=dE_df2.sum(axis=0, keepdims=True),
-        )  # fmt: skip
-
     def scaled(self, hidden=1.0, logits=1.0):
         """Return the network with f1 multiplied by `hidden` and f2, for the same a, multiplied by `logits`."""
         for name, factor in (("hidden", hidden), ("logits", logits)):
             if not np.isfinite(factor):
                 raise ValueError(f"the factor {name} is {factor}; give a finite number")
         return TwoLayerNet(hidden * self.W1, hidden * self.b1, logits * self.W2, logits * self.b2)
+
+
+def backward(net: TwoLayerNet, values: Forward) -> Gradients:
+    """Return the derivative of E with respect to every quantity of `values` and every parameter of `net`.
+
+    The labels need not be one-hot: for a general y, dE/df2 = o sum(y) - y. Where y_k is 0, dE/do_k is 0 even if
+    o_k has underflowed to 0.
+    """
+    x, a, o, y = values.x, values.a, values.o, values.y
+    with np.errstate(divide="ignore"):
+        dE_do = np.divide(-y, o, out=np.zeros_like(o), where=y != 0)
+    dE_df2 = o * y.sum(axis=1, keepdims=True) - y
+    dE_da = dE_df2 @ net.W2.T
+    dE_df1 = dE_da * a * (1 - a)
+    dE_dx = dE_df1 @ net.W1.T
+    return Gradients(
+        o=dE_do, f2=dE_df2, a=dE_da, f1=dE_df1, x=dE_dx,
+        W1=x.T @ dE_df1, b1=dE_df1.sum(axis=0, keepdims=True),
+        W2=a.T @ dE_df2, b2=dE_df2.sum(axis=0, keepdims=True),
+    )  # fmt: skip
 
 
 def worked_example():
@@ -207,7 +208,7 @@ def input_gradient_norms(net, x, y, hidden_scales, logits=1.0):
     scales = np.asarray(hidden_scales, dtype=float)[:, None]
     rest = TwoLayerNet(np.eye(f1.shape[1]), np.zeros_like(f1), logits * net.W2, logits * net.b2)
     values = rest.forward(scales * f1, np.repeat(_rows("y", y), len(scales), axis=0))
-    return np.linalg.norm(scales * rest.backward(values).x @ net.W1.T, axis=1)
+    return np.linalg.norm(scales * backward(rest, values).x @ net.W1.T, axis=1)
 
 
 # --- the gradient check ----------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def computation_graph(net, x, y):
     """Draw the values of a forward pass above and the gradients of the backward pass below, node by node."""
     fig, ax = style.figure(height=5.1)
     values = net.forward(x, y)
-    gradients = net.backward(values)
+    gradients = backprop.backward(net, values)
     with style.context():
         graph = _Graph(ax, net.sizes)
         graph.show(values, gradients, STEPS, highlight=False)
@@ -80,7 +80,7 @@ def difference_errors(net, x, y):
     """Draw the error of forward and central differences of E with respect to x against their step h."""
     fig, ax = style.figure(height=3.6)
     values = net.forward(x, y)
-    exact, loss = net.backward(values).x, backprop.loss_of(net, values, "x")
+    exact, loss = backprop.backward(net, values).x, backprop.loss_of(net, values, "x")
     steps = np.logspace(-13, 0, 79)
 
     def errors(quotient):
@@ -261,7 +261,7 @@ class BackpropScene(Scene):
         """Fill the graph up to `step` for the class `label`, with f1 scaled by `hidden` and f2 by `logits`."""
         net = self.net.scaled(hidden, logits)
         values = net.forward(self.x, backprop.one_hot(label, net.sizes[2]))
-        gradients = net.backward(values)
+        gradients = backprop.backward(net, values)
         self.graph.show(values, gradients, step)
         worked = _worked(net, values, gradients, label, step)
         self.worked.set_text(worked)
