@@ -226,11 +226,12 @@ def curves_page(shipped, seeds):
         fig.delaxes(axes[1, 0]), fig.delaxes(axes[1, 1])
     fig.suptitle(
         "Loss and accuracy on augmented training images, averaged over each epoch while the network learned.\n"
-        "From its third epoch on, fast is shown only the images it found hardest. "
+        "From its third epoch on, fast is shown only the images it found hardest.\n"
         "A star is the test accuracy at the end.",
         fontsize=10,
+        y=0.97,
     )
-    fig.get_layout_engine().set(rect=(0.05, 0.04, 0.9, 0.9))
+    fig.get_layout_engine().set(rect=(0.05, 0.04, 0.9, 0.87))
     return fig
 
 

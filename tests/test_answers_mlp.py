@@ -392,8 +392,8 @@ SLIPS = [
     ("P1e", [-0.1], "cannot be negative"),
     ("P1e", [183], "looks like a count"),
     ("P1e", [1.83], "looks like a percentage"),
-    ("P1e", [0.981], "worse than half of a guess"),
-    ("P1e", [0.6], "If it is the accuracy"),
+    ("P1e", [0.981], "guessing errs on 90 %"),
+    ("P1e", [0.6], "If this is the accuracy"),
     ("P1e", [0.0], "not one of 10,000"),
     ("P1e", [0.0005], "beyond all that was ever published"),
 ]  # fmt: skip

@@ -718,8 +718,8 @@ _ERROR_SLIPS = (
     Slip("a rate cannot be negative.", lambda rate: rate < 0),
     Slip("this looks like a count of wrong pictures; divide it by their number, 10,000.", lambda rate: rate > 100),
     Slip("this looks like a percentage; divide it by 100.", lambda rate: 1 < rate <= 100),
-    Slip("this is worse than half of a guess. If it is the accuracy, the error rate is 1 minus it; if it is a "
-         "percentage, divide by 100.", lambda rate: 0.5 < rate <= 1),
+    Slip("more than half misread, where guessing errs on 90 %? If this is the accuracy, the error rate is 1 minus it; "
+         "if it is a percentage, divide by 100.", lambda rate: 0.5 < rate <= 1),
     Slip("not one of 10,000 pictures misread? No network does that: was it trained on the test images, or was this "
          "the training error?", lambda rate: rate == 0),
     Slip("an error rate below 0.1 % on the test images is beyond all that was ever published; if this is a "

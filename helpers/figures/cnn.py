@@ -35,8 +35,7 @@ def gallery(images, labels, class_names, name, columns=6):
                 _bare(ax)
             row[0].set_ylabel(class_names[label], rotation=0, ha="right", va="center")
     return style.Picture(
-        fig,
-        f"{name}: the first {columns} training pictures of each of the {len(class_names)} classes.",
+        fig, f"{name}: the first {columns} training pictures of each of the {len(class_names)} classes."
     )
 
 
@@ -48,8 +47,7 @@ def augmented(original, views, name, shift):
             _picture(ax, image)
             ax.set_title(title, fontsize=9.5)
     return style.Picture(
-        fig,
-        f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to {shift} pixels, or both.",
+        fig, f"A picture of {name} and {len(views)} versions of it: mirrored, shifted by up to {shift} pixels, or both."
     )
 
 
@@ -132,8 +130,7 @@ def mistakes(images, labels, probabilities, indices, class_names, name):
     fig, axes = style.figure(height=1.45 * rows, nrows=rows, ncols=columns, squeeze=False)
     with style.context():
         draw_answers(axes.flat, images, labels, probabilities, indices, class_names)
-    sentence = f"The {len(indices)} test pictures of {name} that the network gets wrong most surely."
-    return style.Picture(fig, sentence)
+    return style.Picture(fig, f"The {len(indices)} test pictures of {name} that the network gets wrong most surely.")
 
 
 def _patterns(axes, patterns):
