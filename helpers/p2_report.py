@@ -179,8 +179,8 @@ def first_page(name, network, accuracy, loss, record):
         "# How it was done",
         *wrap(
             "Settings of the preset fast were chosen on 5,000 training images held out (the last 500 of each class), "
-            "and so were the epochs and the hard images of thorough. Wider networks, and all that best changes, were "
-            "not compared there. Then the network was trained on all 50,000 and the test images read once for each "
+            "and so were width, epochs and hard images of thorough. What best changes was not compared there. "
+            "Then the network was trained on all 50,000 and the test images read once for each "
             "number above. Accuracies are those of single images, without averaging over views, unless it says so.",
             92,
         ),

@@ -71,8 +71,8 @@ centres = rng.normal(size=(4, 784))
 labels = rng.integers(0, 4, 240)
 x, y = centres[labels] + rng.normal(size=(240, 784)), np.eye(10)[labels]
 
-def network(sizes, activation):
-    return p1.MLP(sizes[0], sizes[-1], list(sizes[1:-1]), [activation() for _ in sizes[1:-1]],
+def network(sizes, activations):
+    return p1.MLP(sizes[0], sizes[-1], list(sizes[1:-1]), [activation() for activation in activations],
                   p1.random_normal_weight_init, p1.zeros_bias_init, p1.SoftmaxCrossEntropy(), 0.05)
 
 def take(made, file):
@@ -81,25 +81,29 @@ def take(made, file):
     made.eval()
     return made
 
-made = network((784, 16, 10), p1.Sigmoid)
+made = network((784, 16, 10), [p1.Sigmoid])
 curves = p1.get_training_stats(made, [(x[:160], y[:160]), (x[160:200], y[160:200]), (x[200:], y[200:])], 8, 20)
 assert len(curves) == 4 and all(len(curve) == 8 for curve in curves), "get_training_stats returns four curves"
 assert curves[0][-1] < 0.9 * curves[0][0], f"the training loss did not fall ({curves[0][0]:.3f} to {curves[0][-1]:.3f})"
 made.eval()
 made.save_model("trial.npz")
 with np.load("trial.npz", allow_pickle=False) as file:
-    again = take(network((784, 16, 10), p1.Sigmoid), file)
+    again = take(network((784, 16, 10), [p1.Sigmoid]), file)
 assert np.array_equal(again.forward(x), made.forward(x)), "the reloaded network gives other logits"
 """
 _MEASURE = """
+from itertools import product
+
 with np.load("p1_model.npz", allow_pickle=False) as file:
     count = sum(name.startswith("W") for name in file.files)
     sizes = [len(file["W0"]), *(file[f"W{i}"].shape[1] for i in range(count))]
     parameters = {name: np.asarray(file[name], dtype=float) for name in file.files}
 errors = []
 with np.load("test.npz", allow_pickle=False) as test, np.errstate(all="ignore"):
-    for activation in (p1.ReLU, p1.Sigmoid, p1.Tanh):
-        logits = take(network(sizes, activation), parameters).forward(test["x"] / 255)
+    known, hidden = (p1.ReLU, p1.Sigmoid, p1.Tanh), len(sizes) - 2
+    # The file does not say which they were; each layer may have had its own, but many layers have too many choices.
+    for activations in product(known, repeat=hidden) if hidden <= 3 else ([one] * hidden for one in known):
+        logits = take(network(sizes, activations), parameters).forward(test["x"] / 255)
         errors.append(np.mean(logits.argmax(1) != test["labels"]))
 print("error", min(errors))
 """

@@ -104,8 +104,18 @@ def test_each_stage_leads_to_the_next(small):
 def test_looking_at_maps_leaves_the_network_as_it_was(small):
     network, images = small
     before = network(images[:2])
-    cnn_studies.feature_maps(network, images[0])
-    assert not network.whitening._forward_hooks and torch.equal(network(images[:2]), before)
+    maps = cnn_studies.feature_maps(network, images[0])
+    assert torch.equal(network(images[:2]), before)
+    logits = network.head(torch.from_numpy(maps["group 3"]).amax((1, 2))) / network.head.in_features
+    torch.testing.assert_close(logits, network(images[:1])[0], rtol=1e-5, atol=1e-6)
+
+
+def test_the_network_runs_no_further_than_the_stage_that_is_looked_at(small, monkeypatch):
+    network, images = small
+    whole = cnn_studies.feature_maps(network, images[0])
+    monkeypatch.setattr(network.groups[1], "forward", lambda _: pytest.fail("nobody asked for it"))
+    part = cnn_studies.feature_maps(network, images[0], last="group 1")
+    assert list(part) == ["whitening", "group 1"] and all(np.array_equal(part[name], whole[name]) for name in part)
 
 
 def test_common_patterns_are_ordered_by_how_common_they_are(small):

@@ -87,7 +87,7 @@ def upload(explorer, name, content):
     """Do what the page does with a file that the reader has chosen, and return the answer."""
     shown = {"name": name, "data": base64.b64encode(content).decode()}
     explorer._page._handle_custom_msg({"view": "a", "values": {"file": shown}}, [])
-    return explorer._page.frame
+    return explorer.frame
 
 
 def test_an_uploaded_picture_is_read_and_the_code_holds_it(network, tmp_path):

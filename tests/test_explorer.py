@@ -8,11 +8,12 @@ import re
 
 import numpy as np
 import pytest
-from explorers import pixels, sweep
+from explorers import made, pixels, stops, sweep
 from matplotlib.image import AxesImage
 from PIL import Image
 
-from helpers import style
+from helpers import benchmarks, style
+from helpers import pixels as encoded
 from helpers.explore import descent as explore
 from helpers.explore.explorer import Explorer, choice, pick, slider, switch, text, upload, whole
 from helpers.figures import scene
@@ -44,17 +45,17 @@ def dot():
     return Explorer(Dot(), controls, call="explore.dot", steps="n")
 
 
-def ask(explorer, pointer=None, **values):
-    """Do what the page does when the reader acts, and return the answer."""
-    explorer._page._handle_custom_msg({"view": "a", "values": values, "pointer": pointer}, [])
-    assert explorer._page.frame["answers"] == "a"
-    return explorer._page.frame
+def ask(explorer, pointer=None, have=0, **values):
+    """Do what the page does when the reader acts and frame `have` is on its screen, and return the answer."""
+    explorer._page._handle_custom_msg({"view": "a", "values": values, "pointer": pointer, "have": have}, [])
+    assert explorer.frame["answers"] == "a"
+    return explorer.frame
 
 
 def test_a_slider_moves_the_picture_and_the_sentence(dot):
     before = pixels(dot)
     dot.controls["x"].value = 7.5
-    assert dot.sentence == "A dot at 7.5, 2." == dot._page.frame["sentence"]
+    assert dot.sentence == "A dot at 7.5, 2." == dot.frame["sentence"]
     assert np.any(pixels(dot) != before)
 
 
@@ -67,16 +68,87 @@ def test_a_redraw_over_the_cached_background_equals_a_fresh_drawing(dot):
 
 def test_a_request_of_the_page_is_answered_by_one_frame_that_agrees_with_itself(dot, monkeypatch):
     sent = []
-    monkeypatch.setattr(dot._page, "send_state", lambda key=None: sent.append(key))
+    monkeypatch.setattr(dot._page, "send", sent.append)
     frame = ask(dot, x=7.5, n=4)
-    assert sent == ["frame"]
+    assert sent == [frame]
     assert frame["values"] == {"x": 7.5, "n": 4, "word": ""}
     assert frame["sentence"] == "A dot at 7.5, 4." and frame["code"] == "explore.dot(x=7.5, n=4, word='')"
     assert base64.b64decode(frame["picture"].partition(",")[2]) == dot.picture
     again = ask(dot, x=7.5)  # nothing changes, but the page waits
     assert again["number"] == frame["number"] + 1
     dot.controls["x"].value = 1.0  # not asked for by the page
-    assert dot._page.frame["answers"] == ""
+    assert dot.frame["answers"] == ""
+
+
+def painted(screen, frame):
+    """Return what the page shows once it has painted `frame` over `screen`, (height, width, 4)."""
+    if not frame["picture"]:
+        return screen
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(frame["picture"].partition(",")[2]))))
+    if not frame["over"]:
+        return sheet
+    screen, (wide, high) = screen.copy(), frame["block"]
+    rows, columns = range(0, sheet.shape[0], high), range(0, sheet.shape[1], wide)
+    blocks = [sheet[y : y + high, x : x + wide] for y in rows for x in columns]
+    numbers = [int(number) for number in frame["numbers"].split()]
+    assert 0 <= len(blocks) - len(numbers) < len(columns)
+    for block, number in zip(blocks, numbers, strict=False):
+        top, left = (
+            side * k for side, k in zip((high, wide), divmod(number, -(-screen.shape[1] // wide)), strict=True)
+        )
+        height, width = screen[top : top + high, left : left + wide].shape[:2]
+        screen[top : top + high, left : left + wide] = block[:height, :width]
+    return screen
+
+
+@pytest.mark.parametrize("name", benchmarks.EXPLORERS)
+def test_what_has_changed_painted_over_what_was_there_gives_the_picture(name):
+    """Every explorer, to the last pixel; and only what has changed travels."""
+    explorer = made(name)
+    screen = painted(explorer.pixels, explorer.frame)
+    whole = part = 0
+    for control, chosen in explorer.controls.items():
+        for value in stops(chosen, 6):
+            chosen.value = value
+            shown = chosen.shown()
+            explorer.reset()
+            screen = painted(screen, explorer.frame)
+            frame = ask(explorer, have=explorer.frame["number"], **{control: shown})
+            assert frame["over"] == frame["number"] - 1
+            screen = painted(screen, frame)
+            assert np.array_equal(screen, explorer.pixels), (control, value)
+            whole, part = whole + len(explorer.picture), part + len(frame["picture"]) * 3 // 4
+    assert part < 0.7 * whole
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (31, 47), (5, 3), (10, 20)])
+def test_changes_in_pictures_of_any_size(shape):
+    rng = np.random.default_rng(0)
+    before = rng.integers(0, 256, (*shape, 4), dtype=np.uint8)
+    for count in (0, 1, 2, 40, 2000):
+        after = before.copy()
+        for y, x in rng.integers(0, shape, (count, 2)):
+            after[y, x] ^= 1
+        sheet, numbers = encoded.changes(before, after)
+        written = " ".join(map(str, numbers))
+        frame = {"over": 1, "numbers": written, "block": (encoded.WIDE, encoded.HIGH), "picture": ""}
+        if numbers:
+            frame["picture"] = "," + base64.b64encode(encoded.png(sheet)).decode()
+            assert sheet.shape[1] <= -(-shape[1] // encoded.WIDE) * encoded.WIDE
+        assert np.array_equal(painted(before, frame), after) and bool(numbers) == np.any(before != after)
+
+
+def test_a_page_that_shows_something_older_gets_the_whole_picture(dot):
+    first = ask(dot, x=2.0)
+    assert first["over"] == 0 and ask(dot, have=first["number"], x=3.0)["over"] == first["number"]
+    dot.controls["x"].value = 4.0  # from a cell: every view can show it
+    assert dot.frame["over"] == 0
+    late = ask(dot, have=first["number"], x=5.0)
+    assert late["over"] == 0 and late["numbers"] == ""
+    assert base64.b64decode(late["picture"].partition(",")[2]) == dot.picture
+    assert dot._page.frame["over"] == 0  # what a view opened later begins with
+    same = ask(dot, have=late["number"])
+    assert same["over"] == late["number"] and same["picture"] == ""
 
 
 def test_reset_returns_every_control_to_where_it_began(dot):
@@ -150,7 +222,7 @@ def test_a_slider_lists_its_stops_and_moves_into_a_new_range():
 
 def test_several_controls_change_with_one_redraw(dot, monkeypatch):
     drawn = []
-    monkeypatch.setattr(dot.scene, "draw", lambda **state: drawn.append(state) or (b"", "drawn"))
+    monkeypatch.setattr(dot.scene, "draw", lambda **state: drawn.append(state) or (dot.pixels, "drawn"))
     dot.set(x=2.0, n=4)
     assert drawn == [{"x": 2.0, "n": 4, "word": ""}]
 
@@ -170,7 +242,7 @@ def test_an_exception_is_shown_in_the_explorer_and_not_lost(dot, monkeypatch):
 def test_the_line_as_code_reproduces_the_state():
     one = explore.descend()
     one.set(method="heavy ball", x0=-1.5, learning_rate=0.35, n=7)
-    assert one.as_code == one._page.frame["code"]
+    assert one.as_code == one.frame["code"]
     other = eval(one.as_code, {"explore": explore})
     assert other.state == one.state and np.array_equal(pixels(other), pixels(one))
 
@@ -272,10 +344,10 @@ def test_images_copied_pixel_by_pixel_equal_those_that_are_resampled(monkeypatch
     copied, fresh = Maps(), Maps()
     fallen_back = []
     monkeypatch.setattr(AxesImage, "draw", lambda self, *a: fallen_back.append(self) or drawn(self, *a))
-    one = np.asarray(Image.open(io.BytesIO(copied.draw(shade=90)[0])))
+    one = copied.draw(shade=90)[0]
     assert len(fallen_back) == 2  # what is cut off and what is half transparent
     monkeypatch.setattr(scene, "_tile", lambda image, renderer: image.draw(renderer))
-    other = np.asarray(Image.open(io.BytesIO(fresh.draw(shade=90)[0])))
+    other = fresh.draw(shade=90)[0]
     assert np.array_equal(one, other)
 
 
@@ -288,7 +360,7 @@ def test_texts_from_memory_equal_texts_drawn_anew(monkeypatch):
     remembered, fresh = (Words() for _ in range(2))
     monkeypatch.setattr(fresh._lettering, "draw", lambda text, renderer: text.draw(renderer))
     for x, n in ((1.0, 2), (3.2, 2), (1.0, 2), (9.9, 3), (0.0, 2), (-4.0, 3)):
-        pictures = [np.asarray(Image.open(io.BytesIO(s.draw(x=x, n=n)[0]))).astype(int) for s in (remembered, fresh)]
+        pictures = [s.draw(x=x, n=n)[0].astype(int) for s in (remembered, fresh)]
         assert np.abs(pictures[0] - pictures[1]).max() <= 32, x  # letters may sit a sixteenth of a pixel apart
     assert len(remembered._lettering._known) > 3
 
@@ -297,8 +369,8 @@ def test_the_race_answers_at_every_stop():
     from helpers.core import descent
 
     said = sweep(explore.race(n=30), most=20)
-    for name, stops in said.items():
-        for value, sentence in stops:
+    for name, told in said.items():
+        for value, sentence in told:
             state = {"x0": -3.0, "learning_rate": 1.0, "momentum": 0.9, "n": 30} | {name: value}
             n = state.pop("n")
             runs = {m: descent.descend(m, steps=100, **state).distance[n] for m in descent.METHODS}

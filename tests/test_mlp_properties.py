@@ -185,6 +185,32 @@ def test_an_epoch_shows_every_sample_once(seed, batch_size, moving):
 
 
 @few
+@given(seeds, st.integers(1, 4))
+def test_views_are_moved_by_half_a_pixel(seed, n):
+    """Between pixels the images are taken as straight lines, as numpy.interp does, and as empty outside."""
+    images = np.random.default_rng(seed).random((n, mlp.SIDE, mlp.SIDE))
+    seen = mlp.views(images.reshape(n, -1)).reshape(5, n, mlp.SIDE, mlp.SIDE)
+    paper, at = np.pad(images, ((0, 0), (1, 1), (1, 1))), np.arange(-1, mlp.SIDE + 1)
+    np.testing.assert_array_equal(seen[0], images)
+    for view, down, right in ((1, 0.5, 0), (2, -0.5, 0), (3, 0, 0.5), (4, 0, -0.5)):
+        for image, sheet in zip(seen[view], paper, strict=True):
+            tall = np.stack([np.interp(at[1:-1] - down, at, column) for column in sheet.T], 1)
+            moved = np.stack([np.interp(at[1:-1] - right, at, row) for row in tall])
+            np.testing.assert_allclose(image, moved, atol=1e-12)
+
+
+@few
+@given(seeds, kinds, st.integers(1, 9))
+def test_an_average_over_views_is_the_mean_of_their_logits(seed, kind, batch_size):
+    sizes = [784, 6, 4]
+    network, (x, y) = network_of(seed, sizes, kind), samples_for(seed, sizes, 7)
+    logits = sum(network.forward(view) for view in mlp.views(x)) / 5
+    loss = -np.mean(np.log(plain_softmax(logits - logits.max(axis=1, keepdims=True)))[y == 1])
+    expected = loss, np.mean(logits.argmax(1) != y.argmax(1))
+    assert mlp.evaluate(network, x, y, batch_size, average=True) == pytest.approx(expected, rel=1e-9)
+
+
+@few
 @given(seeds, st.integers(0, 3), st.integers(1, 12))
 def test_the_curves_are_those_of_epoch_after_epoch(seed, epochs, batch_size):
     sizes = [3, 4, 2]

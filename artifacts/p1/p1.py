@@ -532,13 +532,18 @@ def hard_order(hardness, rng, floor=0.1, cap=2.0):
     return rng.permutation(np.minimum(draws, n - 1))
 
 
-def evaluate(mlp, x, labels, batch_size=1000):
-    """(loss, error rate) per sample of the network as it stands, on x (n, d) and one-hot labels (n, K)."""
+def evaluate(mlp, x, labels, batch_size=1000, average=False):
+    """(loss, error rate) per sample of the network as it stands, on x (n, d) and one-hot labels (n, K).
+
+    With `average`, the logits of an image are the mean over its five `views`.
+    """
     mlp.eval()
     loss, errors = 0.0, 0
     for start in range(0, len(x), batch_size):
-        y = labels[start : start + batch_size]
-        mlp.forward(x[start : start + batch_size])
+        batch, y = x[start : start + batch_size], labels[start : start + batch_size]
+        mlp.forward(batch)
+        if average:
+            mlp.output = np.mean([mlp.forward(view) for view in views(batch)], axis=0)
         loss += mlp.get_loss(y)
         errors += mlp.get_error(y)
     return loss / len(x), errors / len(x)
@@ -660,6 +665,19 @@ def distort(x, rng, group=16, **strengths):
         around = pixels.take(corners[g], axis=0)  # (784, 4, group)
         warped[:, members] = np.einsum("pc,pcn->pn", weights[g], around)  # bilinear interpolation
     return warped.T
+
+
+def views(x):
+    """Images x (n, 784) as they are, and moved by half a pixel down, up, right and left: (5, n, 784).
+
+    Half a pixel further, a pixel is the mean of itself and its neighbour; outside there is only paper, 0.
+    """
+    images = np.asarray(x).reshape(-1, SIDE, SIDE)
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    above, below = padded[:, :-2, 1:-1], padded[:, 2:, 1:-1]
+    before, behind = padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
+    moved = [(images + neighbour) / 2 for neighbour in (above, below, before, behind)]
+    return np.stack([images, *moved]).reshape(5, -1, SIDE * SIDE)
 
 
 # ---------------------------------------------------------------------------------------------------------------

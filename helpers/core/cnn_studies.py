@@ -111,27 +111,20 @@ def stages(network):
 
 
 @torch.no_grad()
-def feature_maps(network, image):
+def feature_maps(network, image, last=None):
     """Return what each stage makes of one image (3, height, width): stage name to array (channels, height, width).
 
-    Each stage is shown after its GELU, as the next one sees it. The maps are noted down while the network runs.
+    Each stage is shown after its GELU, as the next one sees it. With `last`, a stage's name, the network runs no
+    further than that.
     """
-    maps: dict[str, np.ndarray] = {}
-
-    def note(name, after):
-        return lambda layer, inputs, output: maps.__setitem__(name, after(output)[0].float().cpu().numpy())
-
-    layers = [(network.whitening, F.gelu), *((group, torch.Tensor.clone) for group in network.groups)]
-    handles = [
-        layer.register_forward_hook(note(name, after))
-        for name, (layer, after) in zip(stages(network), layers, strict=True)
-    ]
     network.eval()
-    try:
-        network(image[None].to(network.mean.device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    maps, x = {}, network.normalise(image[None].to(network.mean.device))
+    layers = [lambda pixels: F.gelu(network.whitening(pixels)), *network.groups]
+    for name, layer in zip(stages(network), layers, strict=True):
+        x = layer(x)
+        maps[name] = x[0].float().cpu().numpy()
+        if name == last:
+            break
     return maps
 
 

@@ -1,6 +1,7 @@
 // The page's half of an explorer: native controls, a picture whose alternative text follows it, one sentence.
 // One request is under way at a time, and the kernel answers it with one frame; what the reader does meanwhile goes with
-// the next one, newer choices in place of older ones, so that no queue grows.
+// the next one, newer choices in place of older ones, so that no queue grows. The kernel sends only those blocks of
+// the picture that differ from the frame the request says is here.
 
 let views = 0;
 
@@ -43,10 +44,14 @@ const kinds = {
       choose(Math.min(range.max, Math.max(range.min, facts.step === 1 ? Math.round(value) : value)));
     });
     let current = facts.initial;
+    let limits = [facts.min, facts.max];
     function show(value, [low, high]) {
       current = value;
-      range.min = typed.min = low;
-      range.max = typed.max = high;
+      if (low !== limits[0] || high !== limits[1]) {
+        limits = [low, high];
+        range.min = typed.min = low;
+        range.max = typed.max = high;
+      }
       range.value = value;
       const rounded = value.toFixed(facts.digits);
       typed.value = Number(rounded) === value ? rounded : String(value);
@@ -211,6 +216,17 @@ const kinds = {
   },
 };
 
+// The image in a data URL, which is there sooner than a blob, which another process hands out; nothing of nothing.
+function decode(url) {
+  if (!url) return null;
+  return new Promise((done) => {
+    const image = new Image();
+    image.onload = () => done(image);
+    image.onerror = () => done(null);
+    image.src = url;
+  });
+}
+
 function render({ model, el }) {
   const form = model.get("form");
   const view = `${Date.now()}-${++views}`;
@@ -218,13 +234,16 @@ function render({ model, el }) {
   let touched = {}; // what the reader chose since the last request
   let pointer = null;
   let waiting = false;
+  let frame = model.get("frame"); // the latest
+  let have = 0; // the number of the frame that is shown, or will be once its picture is decoded
+  let shown = Promise.resolve(); // frames are shown one after the other
   let timer = null; // of Play
 
   function ask() {
     root.setAttribute("aria-busy", "true"); // screen readers wait with the sentence
     if (waiting) return;
     waiting = true;
-    model.send({ view, values: touched, pointer });
+    model.send({ view, values: touched, pointer, have });
     touched = {};
     pointer = null;
   }
@@ -235,7 +254,7 @@ function render({ model, el }) {
     ask();
   }
 
-  const ends = (name) => model.get("frame").ends[name] ?? [];
+  const ends = (name) => frame.ends[name] ?? [];
 
   // --- the controls
   const fields = {};
@@ -290,7 +309,8 @@ function render({ model, el }) {
 
   // --- the picture, its sentence, its code
   const [width, height] = form.size;
-  const image = make("img", { width: String(width), height: String(height), draggable: false });
+  const picture = make("canvas", { class: "picture", role: "img", width, height });
+  const paper = picture.getContext("2d");
   const sentence = make("p", { class: "sentence", role: "status" });
   const code = make("code");
   const copy = button("Copy", async () => {
@@ -309,7 +329,7 @@ function render({ model, el }) {
     { class: "workbook-explorer" },
     ...rows,
     make("div", { class: "buttons" }, ...steps, reset),
-    image,
+    picture,
     sentence,
     make("div", { class: "code" }, make("span", {}, "As code"), code, copy),
   );
@@ -317,19 +337,19 @@ function render({ model, el }) {
   el.append(root);
 
   if (form.drag) {
-    image.classList.add("draggable");
-    image.title = form.drag;
+    picture.classList.add("draggable");
+    picture.title = form.drag;
     const point = (event) => {
-      const box = image.getBoundingClientRect();
+      const box = picture.getBoundingClientRect();
       pointer = [(event.clientX - box.left) / box.width, 1 - (event.clientY - box.top) / box.height];
       ask();
     };
-    image.addEventListener("pointerdown", (event) => {
+    picture.addEventListener("pointerdown", (event) => {
       stop();
-      image.setPointerCapture(event.pointerId);
+      picture.setPointerCapture(event.pointerId);
       point(event);
     });
-    image.addEventListener("pointermove", (event) => image.hasPointerCapture(event.pointerId) && point(event));
+    picture.addEventListener("pointermove", (event) => picture.hasPointerCapture(event.pointerId) && point(event));
   }
 
   function say(words, problem) {
@@ -337,30 +357,55 @@ function render({ model, el }) {
     sentence.textContent = problem ? `Not drawn. ${problem}` : words;
   }
 
-  function update() {
-    const frame = model.get("frame");
-    if (frame.answers === view) waiting = false;
-    if (!waiting && (pointer || Object.keys(touched).length)) ask(); // first, so that the kernel draws while this is shown
-    image.onload = () => waiting || root.removeAttribute("aria-busy");
-    image.src = frame.picture; // a data URL is there sooner than a blob, which another process hands out
-    image.alt = frame.sentence;
-    say(frame.sentence, frame.problem);
-    code.textContent = frame.code;
-    if (waiting) return; // newer choices are on their way
-    for (const [name, value] of Object.entries(frame.values)) {
+  function paint({ over, numbers, block: [wide, high] }, sheet) {
+    if (!over) return paper.drawImage(sheet, 0, 0);
+    const place = (k, across) => [wide * (k % across), high * Math.floor(k / across)];
+    const columns = Math.ceil(width / wide);
+    for (const [k, number] of numbers.split(" ").entries()) {
+      const from = place(k, sheet.width / wide);
+      paper.drawImage(sheet, ...from, wide, high, ...place(number, columns), wide, high);
+    }
+  }
+
+  function showValues(next) {
+    for (const [name, value] of Object.entries(next.values)) {
       values[name] = value;
       fields[name].show(value, ends(name));
     }
+  }
+
+  function show(next, sheet) {
+    if (sheet) paint(next, sheet);
+    picture.setAttribute("aria-label", next.sentence);
+    say(next.sentence, next.problem);
+    code.textContent = next.code;
+    if (waiting) return; // newer choices are on their way
+    root.removeAttribute("aria-busy");
+    showValues(next);
     if (timer !== null) {
       clearTimeout(timer);
       timer = setTimeout(tick, 1000 * form.pause);
     }
   }
-  model.on("change:frame", update);
-  update();
+
+  function update(next) {
+    frame = next;
+    if (next.answers === view) waiting = false;
+    const fits = !next.over || next.over === have; // else another view asked for it, and this one for the whole
+    have = fits ? next.number : 0;
+    if (!waiting && (!fits || pointer || Object.keys(touched).length)) ask(); // first, so that the kernel draws while this is shown
+    const decoded = fits && decode(next.picture);
+    if (fits) shown = shown.then(() => decoded).then((sheet) => show(next, sheet));
+  }
+  model.on("msg:custom", update);
+  showValues(frame);
+  update(frame);
+  // Since that frame was made other views may have moved on. Without a kernel nobody answers, and nothing is busy.
+  waiting = true;
+  model.send({ view, values: {}, pointer, have });
   return () => {
     stop();
-    model.off("change:frame", update);
+    model.off("msg:custom", update);
   };
 }
 

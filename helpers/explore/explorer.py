@@ -12,7 +12,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from helpers import style
+from helpers import pixels, style
 
 # Jupyter's server holds back what does not fill a packet until the page's computer has acknowledged the packet before,
 # which is the kernel's word "busy", and computers take up to 40 ms over an acknowledgement. Within one computer a
@@ -220,7 +220,8 @@ class _Page(anywidget.AnyWidget):
     _esm = Path(__file__).with_suffix(".js")
     _css = Path(__file__).with_suffix(".css")
     form = traitlets.Dict().tag(sync=True)  # what does not change: controls, their rows, the stepping slider
-    # Values, sentence, code, picture as a data URL, and the view whose request this answers.
+    # The first frame: values, sentence, code, picture (see Explorer.frame). Later ones go as messages, for a view that
+    # opens afterwards, perhaps without a kernel, can begin with a whole picture only.
     frame = traitlets.Dict().tag(sync=True)
 
 
@@ -231,8 +232,8 @@ class Explorer:
     expression that makes this explorer, from which the line "as code" is built. `steps` names the whole-number slider
     that Previous, Next and Play move, `pause` seconds apart. `rows` groups control names side by side; by default two
     in a row. With `drag` a sentence, such as "Drag the start", the picture itself can be dragged: `scene.pointed(x, y)`
-    says what changes. `picture` holds PNG bytes, `sentence` what describes them, and `problem` what kept the present
-    state from being drawn.
+    says what changes. `pixels` holds the picture, RGBA (height, width, 4), `sentence` what describes it, and `problem`
+    what kept the present state from being drawn.
     Setting `Explorer.raise_errors = True` lets a redraw's exception propagate, for tests.
     """
 
@@ -241,8 +242,9 @@ class Explorer:
     def __init__(self, scene, controls, call, steps=None, rows=None, drag="", pause=0.7):
         self.scene, self.controls, self.call, self.steps = scene, dict(controls), call, steps
         self.initial = self.state
-        self.picture, self.sentence, self.problem = b"", "", ""
-        self._held, self._answers = False, ""
+        self.sentence, self.problem = "", ""
+        self.frame: dict[str, Any] = {}
+        self._held, self._asked, self._sent = False, {}, None
         names = list(self.controls)
         self._page = _Page(
             form={
@@ -255,6 +257,7 @@ class Explorer:
         for control in self.controls.values():
             control.observe(self._changed, "value")
         self.redraw()
+        self._page.frame = self.frame
 
     @property
     def state(self):
@@ -283,20 +286,39 @@ class Explorer:
 
     def redraw(self):
         """Draw the present state and show it; raises whatever the scene raises."""
-        self.picture, sentence = self.scene.draw(**self.state)
+        self.pixels, sentence = self.scene.draw(**self.state)
         self.sentence, self.problem = style.with_minus_signs(sentence), ""
         self._show()
 
+    @property
+    def picture(self):
+        """The picture as PNG bytes."""
+        return pixels.png(self.pixels)
+
     def _show(self):
-        """Send picture, sentence and state to the page in one message."""
-        picture = "data:image/png;base64," + base64.b64encode(self.picture).decode()
-        self._page.frame = {
-            "number": self._page.frame.get("number", 0) + 1, "answers": self._answers,
+        """Send the page, in one message, all that it shows of the present state; keep it as `frame`.
+
+        Its picture is a data URL: of the whole, or, painted over that of the frame numbered `over`, of the blocks that
+        have changed, with their numbers. `answers` names the view whose request this answers.
+        """
+        last = self.frame.get("number", 0)
+        over = last if self._asked.get("have") == last else 0  # else the page that asked shows something older
+        if over:
+            sheet, numbers = pixels.changes(self._sent, self.pixels)
+        else:
+            sheet, numbers = self.pixels, []
+        self._sent = self.pixels
+        picture = "" if sheet is None else "data:image/png;base64," + base64.b64encode(pixels.png(sheet)).decode()
+        self.frame = {
+            "number": last + 1, "answers": self._asked.get("view", ""),
             "values": {name: control.shown() for name, control in self.controls.items()},
             "ends": {name: (c.min, c.max) for name, c in self.controls.items() if isinstance(c, _Slider)},
             "sentence": self.sentence, "problem": self.problem, "code": self.as_code,
-            "picture": picture, "filler": " " * (_PACKET - len(picture)),
+            "picture": picture, "over": over, "block": (pixels.WIDE, pixels.HIGH),
+            "numbers": " ".join(map(str, numbers)),  # a long list would be searched for binary data, one by one
+            "filler": " " * (_PACKET - len(picture)),
         }  # fmt: skip
+        self._page.send(self.frame)
 
     def _changed(self, change=None):
         if not self._held:
@@ -317,11 +339,11 @@ class Explorer:
                 self._held = False
             self.redraw()
 
-        self._answers = asked["view"]
+        self._asked = asked
         try:
             self._attempt(act)
         finally:
-            self._answers = ""
+            self._asked = {}
 
     def _attempt(self, act):
         try:

@@ -215,7 +215,7 @@ class FeatureScene(Scene):
         fig, (left, middle, right) = style.figure(height=3.1, ncols=3, width_ratios=(1, 1, 1.35))
         super().__init__(fig)
         self.network, self.images, self.labels, self.class_names = network, images, labels, class_names
-        self.latest = None, None
+        self.latest: tuple = (None, {})  # the number of an image, and its maps so far
         with style.context():
             self.image = self.moving(left.imshow(np.zeros((32, 32, 3), np.uint8)))
             self.map = self.moving(middle.imshow(np.zeros((31, 31)), cmap="viridis", extent=(0, 32, 32, 0)))
@@ -234,17 +234,17 @@ class FeatureScene(Scene):
             self.top = self.moving(right.plot([], [], "o", color=style.ORANGE, markeredgecolor=style.INK)[0])
             self._lay_out()  # before the first state: its tick labels must not decide where the axes stand
 
-    def maps(self, index):
-        """The feature maps of the test image `index`; the latest are kept, as the reader looks at many channels."""
-        if self.latest[0] != index:
+    def maps(self, index, stage):
+        """The maps of a stage for the test image `index`; the latest are kept, as the reader looks at many channels."""
+        if self.latest[0] != index or stage not in self.latest[1]:
             image = torch.from_numpy(self.images[index].transpose(2, 0, 1).copy())
             with cnn_studies.one_thread():
-                self.latest = index, cnn_studies.feature_maps(self.network, image)
-        return self.latest[1]
+                self.latest = index, cnn_studies.feature_maps(self.network, image, last=stage)
+        return self.latest[1][stage]
 
     def update(self, image, stage, channel):
         """Show channel `channel` (from 1; beyond the last one, the last) of `stage` for the test image `image`."""
-        values = self.maps(image)[stage]
+        values = self.maps(image, stage)
         channel = min(channel, len(values))
         shown, largest = values[channel - 1], values.max((1, 2))
         self.image.set_data(self.images[image])

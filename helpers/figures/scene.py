@@ -3,9 +3,7 @@
 import io
 import math
 import re
-import struct
 import textwrap
-import zlib
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
@@ -76,7 +74,7 @@ class Scene:
         raise NotImplementedError
 
     def draw(self, **state):
-        """Return the picture of `state` as PNG bytes, and its sentence."""
+        """Return the picture of `state`, RGBA, uint8 (height, width, 4), and its sentence."""
         with style.context():
             sentence = self.update(**state)
             if self._background is None:
@@ -96,7 +94,7 @@ class Scene:
                     _tile(artist, renderer)
                 else:
                     artist.draw(renderer)
-        return _quick_png(np.asarray(self._canvas.buffer_rgba())), sentence
+        return np.array(self._canvas.buffer_rgba()), sentence  # a copy, for the next picture is drawn in its place
 
     def still(self, sentence):
         """Return the present picture with `sentence` written below it, as PNG bytes for a reader without a kernel."""
@@ -263,17 +261,3 @@ def _caption(sentence, width):
             if said.get_window_extent(FigureCanvasAgg(fig).get_renderer()).x1 <= 0.988 * fig.bbox.width:
                 break
     return fig
-
-
-def _quick_png(pixels):
-    """Encode RGBA pixels (height, width, 4) as PNG without searching for the smallest: the reader waits for this."""
-    height, width, _ = pixels.shape
-    rows = np.zeros((height, 1 + 4 * width), dtype=np.uint8)  # each row begins with its filter, 0 for none
-    rows[:, 1:] = pixels.reshape(height, -1)
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits, red green blue alpha
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.data, level=1)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts

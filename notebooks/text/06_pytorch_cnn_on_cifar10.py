@@ -317,7 +317,7 @@ check("P2", my_network)
 # ## The shipped model
 #
 # It lies in `artifacts/p2/`, with the record of its training. Read what it took, and how much chance there is in it: the
-# preset `fast` was trained with several seeds, `thorough` with one.
+# presets `fast` and `thorough` were trained with three seeds each.
 
 # %%
 shipped, record = studies.load_shipped()
@@ -328,7 +328,7 @@ Table(("the shipped model", ""), facts.items())
 Table.columns(studies.seeds(record), ".2f", "the preset fast, make cnn, with other seeds")
 
 # %%
-Table.columns(studies.seeds(record, "thorough"), ".2f", "the preset thorough")
+Table.columns(studies.seeds(record, "thorough"), ".2f", "the preset thorough, with three seeds")
 
 # %%
 figures.curves([record["shipped"], record["seeds"][0]], ["shipped model", "preset fast"])
@@ -445,7 +445,7 @@ Table.columns(studies.ablation(record), ".2f")
 #
 # - The accuracy is that of 10,000 photographs from the same source as the training images. Your own pictures are a
 #   different world: the network must answer one of ten words, and is often sure of it.
-# - The settings of `fast` were chosen on held-out training images, and so were the epochs and the hard images of
+# - The settings of `fast` were chosen on held-out training images, and so were width, epochs and hard images of
 #   `thorough`. What `best`, the shipped recipe, changes was not compared there. The test images were read once for each
 #   number above.
 # - The accuracy of one training is one draw. Between two recipes that differ by less than the ± of the seeds nothing is

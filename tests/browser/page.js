@@ -38,18 +38,18 @@ window.workbook = {
       const value = target.getAttribute("aria-valuetext") ?? target.value; // a slider over listed values says which
       note.done.push({ name: target.closest(".field").dataset.name, value, at: timeStamp });
     });
-    root.querySelector("img").addEventListener("load", () =>
-      requestAnimationFrame(() =>
-        note.seen.push({ code: root.querySelector("code").textContent, at: performance.now() }),
-      ),
-    );
+    // Each frame writes this line, also one that leaves the picture as it was.
+    const line = root.querySelector("code");
+    new MutationObserver(() => {
+      const { textContent } = line;
+      requestAnimationFrame(() => note.seen.push({ code: textContent, at: performance.now() }));
+    }).observe(line, { childList: true });
   },
 
   // Wait until an explorer has answered all that it was asked.
   quiet(root) {
     return new Promise((done) => {
-      const waits = () => root.ariaBusy === "true" || !root.querySelector("img").complete;
-      const look = () => (waits() ? setTimeout(look, 5) : requestAnimationFrame(done));
+      const look = () => (root.ariaBusy === "true" ? setTimeout(look, 5) : requestAnimationFrame(done));
       look();
     });
   },
@@ -57,13 +57,6 @@ window.workbook = {
   // Nothing of a stored picture is cut off or needs scrolling sideways.
   fits(image) {
     return image.getBoundingClientRect().right <= image.closest(".jp-OutputArea").getBoundingClientRect().right;
-  },
-
-  pixels(image) {
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-    canvas.getContext("2d").drawImage(image, 0, 0);
-    return canvas.toDataURL();
   },
 
   // Where the element with the focus is within its explorer, and how thick its ring.

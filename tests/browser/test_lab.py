@@ -105,7 +105,7 @@ def value_in(line, name):
 
 def picture(explorer):
     """Return the pixels that the page shows, (height, width, 3)."""
-    data = explorer.locator("img").evaluate("image => workbook.pixels(image)").partition(",")[2]
+    data = explorer.locator(".picture").evaluate("canvas => canvas.toDataURL()").partition(",")[2]
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
 
@@ -114,7 +114,7 @@ def agrees(explorer, page):
     quiet(explorer)
     same = eval(code(explorer), {"explore": room(page)})
     sentence = explorer.locator(".sentence").inner_text()
-    assert explorer.locator("img").get_attribute("alt") == same.sentence
+    assert explorer.locator(".picture").get_attribute("aria-label") == same.sentence
     assert re.sub(r"\s+", " ", sentence) == re.sub(r"\s+", " ", same.sentence)
     expected = np.asarray(Image.open(io.BytesIO(same.picture)).convert("RGB"))
     assert np.array_equal(picture(explorer), expected)
@@ -244,7 +244,7 @@ def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
 
 def test_a_picture_can_be_dragged_itself(notebook):
     for explorer in explorers(notebook):
-        image = explorer.locator("img.draggable")
+        image = explorer.locator(".picture.draggable")
         if image.count():
             image.scroll_into_view_if_needed()
             start, box = code(explorer), image.bounding_box()
@@ -260,7 +260,7 @@ def test_a_picture_can_be_dragged_itself(notebook):
 
 def test_a_pad_can_be_drawn_on_with_the_mouse_and_by_key(notebook, latencies):
     for explorer in explorers(notebook):
-        sheet = explorer.locator("canvas")
+        sheet = explorer.locator(".pad canvas")
         if sheet.count():
             start = code(explorer)
             press_button(explorer, "Clear")
@@ -412,7 +412,7 @@ def test_single_letters_stay_in_the_explorer(notebook):
     count = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
     before = notebook.evaluate(count)
     for explorer in explorers(notebook):
-        for control in explorer.locator("input[type=range], select, button, canvas").all():
+        for control in explorer.locator("input[type=range], select, button, .pad canvas").all():
             control.focus()
             for key in ("x", "a", "d", "d"):
                 notebook.keyboard.press(key)
@@ -423,7 +423,7 @@ def test_single_letters_stay_in_the_explorer(notebook):
 
 def test_tab_follows_the_order_of_reading_and_focus_can_be_seen(notebook):
     for explorer in explorers(notebook):
-        controls = explorer.locator("input, select, textarea, button, canvas")
+        controls = explorer.locator("input, select, textarea, button, .pad canvas")
         places, count = [], controls.count()
         controls.first.focus()
         for number in range(count):
