@@ -238,8 +238,9 @@ class FeatureScene(Scene):
         """The maps of a stage for the test image `index`; the latest are kept, as the reader looks at many channels."""
         if self.latest[0] != index or stage not in self.latest[1]:
             image = torch.from_numpy(self.images[index].transpose(2, 0, 1).copy())
+            last = stage if self.latest[0] != index else None  # who asks for a second stage may ask for all
             with cnn_studies.one_thread():
-                self.latest = index, cnn_studies.feature_maps(self.network, image, last=stage)
+                self.latest = index, cnn_studies.feature_maps(self.network, image, last)
         return self.latest[1][stage]
 
     def update(self, image, stage, channel):
