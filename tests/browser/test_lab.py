@@ -35,12 +35,19 @@ def change_theme(page, theme):
     )
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS)
-def opened(request, browser, lab):
-    """One notebook as it is stored, in a page of 1,000 px."""
+@pytest.fixture(scope="module")
+def context(browser):
+    """One reader's browser for all notebooks: JupyterLab's own files are fetched once."""
     context = browser.new_context(
         viewport={"width": 1000, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
     )
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def opened(request, context, lab):
+    """One notebook as it is stored, in a page of 1,000 px."""
     page = context.new_page()
     page.add_init_script(path=ROOT / "tests" / "browser" / "page.js")
     page.set_default_timeout(60_000)
@@ -49,7 +56,7 @@ def opened(request, browser, lab):
     page.name = request.param
     open_notebook(page, lab, page.name)
     yield page
-    context.close()
+    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +205,7 @@ def test_every_slider_moves_the_picture_by_key(notebook, latencies):
         for field in explorer.locator(".field:is(.slider, .pick)").all():
             name, handle = field.get_attribute("data-name"), field.locator("input[type=range]")
             handle.focus()
-            for keys in (["Home"], ["ArrowRight"] * 8 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
+            for keys in (["Home"], ["ArrowRight"] * 6 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
                 before, said = handle.input_value(), code(explorer)
                 for key in keys:
                     notebook.keyboard.press(key)
@@ -228,8 +235,8 @@ def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
         middle = box["y"] + box["height"] / 2
         notebook.mouse.move(box["x"] + 8, middle)
         notebook.mouse.down()
-        for step in range(1, 61):
-            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 60, middle)
+        for step in range(1, 41):
+            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 40, middle)
             notebook.wait_for_timeout(12)
         notebook.mouse.up()
         quiet(explorer)
