@@ -42,7 +42,7 @@ def publish(trained, artifacts=ARTIFACTS):
 
 
 def collect(trained):
-    """The finished trainings of a folder as {recipe: {"seeds": [history, ...], "test_error_mean": ..., ...}}."""
+    """The finished trainings of a folder as {recipe: {"seeds": [history, ...], "test_error_mean": ..., "std": ...}}."""
     collected: dict = {"model": "p1_model.npz is recipe best, seed 0"}
     for recipe in p1.RECIPES:
         records = [files.read_json(path) for path in Path(trained).glob(f"{recipe}_seed*.json")]
@@ -57,12 +57,13 @@ def collect(trained):
                 raise ValueError(
                     f"Recipe {recipe!r}, seed {record['seed']} was trained on {record['data']!r}, not MNIST."
                 )
-        collected[recipe] = {"settings": settings(recipe), "seeds": records}
-        for key in ("test_error", "test_error_views"):
-            if all(key in record for record in records):
-                errors = [record[key] for record in records]
-                collected[recipe][f"{key}_mean"] = float(np.mean(errors))
-                collected[recipe][f"{key}_std"] = float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
+        errors = [record["test_error"] for record in records]
+        collected[recipe] = {
+            "test_error_mean": float(np.mean(errors)),
+            "test_error_std": float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0,
+            "settings": settings(recipe),
+            "seeds": records,
+        }
     return collected
 
 

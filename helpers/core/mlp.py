@@ -764,7 +764,7 @@ RECIPES = {
         "distort": None,
         "focus": False,
     },
-    # What numpy can do in five minutes on two cores: no image is ever shown twice in the same shape.
+    # What numpy can do in five to ten minutes on two cores: no image is ever shown twice in the same shape.
     "best": {
         "hiddens": [1536, 512],
         "activation": ReLU,

@@ -31,6 +31,16 @@ window.workbook = {
     }
   },
 
+  // Show the outputs of the cell with the first explorer once more, beside the notebook; again to close that view.
+  async viewAgain() {
+    const { shell, commands } = window.jupyterapp;
+    if (this.second) return this.second.dispose();
+    const panel = shell.currentWidget;
+    panel.content.activeCellIndex = panel.content.widgets.findIndex((cell) => cell.node.querySelector(".workbook-explorer"));
+    await commands.execute("notebook:create-output-view");
+    this.second = [...shell.widgets("main")].find((widget) => widget !== panel);
+  },
+
   // Note down what the reader does to an explorer, and when its picture has changed.
   watch(root) {
     const note = (root.note = { done: [], seen: [] });

@@ -35,19 +35,12 @@ def change_theme(page, theme):
     )
 
 
-@pytest.fixture(scope="module")
-def context(browser):
-    """One reader's browser for all notebooks: JupyterLab's own files are fetched once."""
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def opened(request, browser, lab):
+    """One notebook as it is stored, in a page of 1,000 px."""
     context = browser.new_context(
         viewport={"width": 1000, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
     )
-    yield context
-    context.close()
-
-
-@pytest.fixture(scope="module", params=NOTEBOOKS)
-def opened(request, context, lab):
-    """One notebook as it is stored, in a page of 1,000 px."""
     page = context.new_page()
     page.add_init_script(path=ROOT / "tests" / "browser" / "page.js")
     page.set_default_timeout(60_000)
@@ -56,7 +49,7 @@ def opened(request, context, lab):
     page.name = request.param
     open_notebook(page, lab, page.name)
     yield page
-    page.close()
+    context.close()
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +198,7 @@ def test_every_slider_moves_the_picture_by_key(notebook, latencies):
         for field in explorer.locator(".field:is(.slider, .pick)").all():
             name, handle = field.get_attribute("data-name"), field.locator("input[type=range]")
             handle.focus()
-            for keys in (["Home"], ["ArrowRight"] * 6 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
+            for keys in (["Home"], ["ArrowRight"] * 8 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
                 before, said = handle.input_value(), code(explorer)
                 for key in keys:
                     notebook.keyboard.press(key)
@@ -235,8 +228,8 @@ def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
         middle = box["y"] + box["height"] / 2
         notebook.mouse.move(box["x"] + 8, middle)
         notebook.mouse.down()
-        for step in range(1, 41):
-            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 40, middle)
+        for step in range(1, 61):
+            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 60, middle)
             notebook.wait_for_timeout(12)
         notebook.mouse.up()
         quiet(explorer)
@@ -247,6 +240,34 @@ def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
         record(explorer, latencies, "drag")
         agrees(explorer, notebook)
         press_button(explorer, "Reset")
+
+
+def test_a_view_opened_later_shows_the_same_and_both_follow_either(notebook):
+    """In one notebook with one explorer: the mechanism is the same in all."""
+    if len(explorers(notebook)) != 1:
+        return
+    first = notebook.locator(EXPLORERS).first
+    slide = ".field:is(.slider, .pick) input[type=range]"
+    first.locator(slide).last.press("ArrowRight")
+    quiet(first)
+    shown = code(first)
+    notebook.evaluate("() => workbook.viewAgain()")
+    try:
+        notebook.locator(EXPLORERS).nth(1).wait_for()
+        both = notebook.locator(EXPLORERS).all()
+        for moved, key in ((None, ""), (0, "ArrowLeft"), (1, "ArrowLeft"), (0, "ArrowRight"), (1, "Home")):
+            if moved is not None:
+                both[moved].locator(slide).last.press(key)
+                quiet(both[moved])
+            said = "all => new Set(all.map((root) => root.querySelector('code').textContent)).size === 1"
+            notebook.wait_for_function(said, arg=[view.element_handle() for view in both])
+            for view in both:
+                agrees(view, notebook)
+            assert (code(first) == shown) == (moved is None)
+            shown = code(first)
+    finally:
+        notebook.evaluate("() => workbook.viewAgain()")
+    press_button(first, "Reset")
 
 
 def test_a_picture_can_be_dragged_itself(notebook):
