@@ -41,8 +41,8 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
-    """The address of a JupyterLab that serves a copy of the notebooks and knows nothing of its user."""
+def starting(tmp_path_factory):
+    """A JupyterLab that is starting, with a copy of the notebooks and nothing of its user: (process, address, log)."""
     home = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "notebooks", home / "notebooks")
     for name, settings in SETTINGS.items():
@@ -62,28 +62,34 @@ def lab(tmp_path_factory):
     environment = os.environ | {name: str(home / folder) for name, folder in places.items()}
     with open(home / "log", "w") as log, subprocess.Popen(command, env=environment, stdout=log, stderr=log) as server:
         try:
-            deadline = time.monotonic() + 120
-            while True:
-                try:
-                    urllib.request.urlopen(f"{address}/api?token=workbook", timeout=5)
-                    break
-                except OSError:
-                    if server.poll() is not None or time.monotonic() > deadline:
-                        pytest.fail((home / "log").read_text())
-                    time.sleep(0.1)
-            yield address
+            yield server, address, home / "log"
         finally:
             server.terminate()
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """A Chromium without a window."""
+def browser(starting):
+    """A Chromium without a window, started while JupyterLab starts."""
     sandbox = [] if os.geteuid() else ["--no-sandbox"]  # it refuses to start for root with one
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS + sandbox)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def lab(starting, browser):
+    """The address of the JupyterLab, once it answers."""
+    server, address, log = starting
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/api?token=workbook", timeout=5)
+            return address
+        except OSError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(log.read_text())
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
