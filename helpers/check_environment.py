@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -63,13 +65,16 @@ class Report:
 
 def report():
     """Return the Report on Python, packages, the torch pair, data, cores, GPU, disk and kernel; takes a few seconds."""
-    findings = []
-    for item, check in CHECKS.items():
-        try:
-            findings += check()
-        except Exception as error:  # a check that breaks must not hide the others
-            findings.append(Finding(item, f"{type(error).__name__}: {error}", NOT_OK, INSTALL))
-    return Report(tuple(findings))
+    with ThreadPoolExecutor() as pool:  # torch is imported, in a process of its own, while the data are verified
+        return Report(tuple(chain.from_iterable(pool.map(_attempt, CHECKS.items()))))
+
+
+def _attempt(named):
+    item, check = named
+    try:
+        return check()
+    except Exception as error:  # a check that breaks must not hide the others
+        return [Finding(item, f"{type(error).__name__}: {error}", NOT_OK, INSTALL)]
 
 
 def check_python():
