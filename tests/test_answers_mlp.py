@@ -431,6 +431,11 @@ def test_a_stub_is_not_a_mistake():
     assert check("P1b", criterion(losses=stub)).status == "unanswered"
 
 
+def test_a_list_that_makes_no_array_is_told_in_a_sentence():
+    sentence = check("P1c", lambda d0, d1: [np.zeros(d1), 1.0], np.zeros).sentence
+    assert "random_normal_weight_init returned a list whose rows differ in length; give an array." in sentence
+
+
 def test_right_pieces_pass_however_they_are_written_and_given():
     plain = [MLP, make_type(SIGMOID), Criterion]
     ours = types.SimpleNamespace(**vars(p1))

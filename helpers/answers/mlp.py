@@ -40,7 +40,10 @@ class Probe:
             return f"{self.what} {error}"
         if hasattr(value, "detach"):
             value = value.detach()
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:  # so numpy refuses lists that make no array
+            return f"{self.what} returned a {type(value).__name__} whose rows differ in length; give an array."
         if array.dtype == object and array.shape == ():
             return ... if value is ... or array.item() is ... else f"{self.what} returned nothing; end it with return."
         try:
