@@ -11,6 +11,7 @@ No pickle is ever loaded. MNIST comes as IDX files or CSV, CIFAR-10 as its autho
 
 import argparse
 import contextlib
+import dataclasses
 import errno
 import gzip
 import hashlib
@@ -129,6 +130,13 @@ class Specification:
     csv_files: tuple[str, ...] = ()
 
     @property
+    def keys(self):
+        return [f"{part}_{kind}" for part in self.parts for kind in ("images", "labels")]
+
+    def only(self, part):
+        return dataclasses.replace(self, parts={part: self.parts[part]})
+
+    @property
     def command(self):
         return f"`python -m helpers.datasets --{self.key}`"
 
@@ -136,23 +144,24 @@ class Specification:
 # ---------------------------------------------------------------------------------------------------------------- find
 
 
-def mnist(folder=None, download=True):
+def mnist(folder=None, download=True, part=None):
     """Return MNIST, 60,000 training and 10,000 test images of handwritten digits, as a Dataset.
 
-    `folder`: look and store there instead of $WORKBOOK_DATA and `data/`; `download=False` keeps off the network.
+    `folder`: look and store there instead of $WORKBOOK_DATA and `data/`; `download=False` keeps off the network;
+    `part`: "train" or "test" to have that part alone, read and verified in less time, the other being empty.
     Without any copy a generated stand-in is returned, with a StandInWarning. Raises DatasetError for a copy that is not
-    MNIST and OSError for one that cannot be read.
+    MNIST, OSError for one that cannot be read, and ValueError for a part that does not exist.
     """
-    return _find(MNIST, folder, download)
+    return _find(MNIST, folder, download, part)
 
 
-def cifar10(folder=None, download=True):
+def cifar10(folder=None, download=True, part=None):
     """Return CIFAR-10, 50,000 training and 10,000 test colour images of ten classes, as a Dataset.
 
     Arguments, warnings and errors are those of `mnist`. Copies of CIFAR-10 may hold the images in different orders; the
     fingerprint does not depend on the order.
     """
-    return _find(CIFAR10, folder, download)
+    return _find(CIFAR10, folder, download, part)
 
 
 def search_folders():
@@ -170,9 +179,11 @@ def search_folders():
     return [folder, REPOSITORY / "data"]
 
 
-def _find(specification, folder, download):
+def _find(specification, folder, download, part):
+    if part not in (None, *specification.parts):
+        raise ValueError(f"part is {part!r}; give 'train' or 'test', or leave it out to have both.")
     try:
-        return obtain(specification, folder, download)
+        found = obtain(specification, folder, download, part)
     except DownloadError as error:
         warnings.warn(
             f"{specification.name} could not be had ({error}), so a generated stand-in takes its place and no result "
@@ -180,19 +191,24 @@ def _find(specification, folder, download):
             StandInWarning,
             stacklevel=3,
         )
-        return generate(specification)
+        found = generate(specification)
+    if part is None:
+        return found
+    others = {key: getattr(found, key)[:0] for key in KEYS if not key.startswith(part)}
+    return dataclasses.replace(found, **others, fingerprint=found.fingerprint.split("-")[-1 if part == "test" else 0])
 
 
-def obtain(specification, folder=None, download=True):
+def obtain(specification, folder=None, download=True, part=None):
     """Return the real data set that `specification` describes, from a copy or from the network, never a stand-in.
 
-    Raises DatasetError or OSError as `mnist` does, and DownloadError when there is no copy and none can be downloaded.
+    With `part`, the other one may be empty. Raises DatasetError or OSError as `mnist` does, and DownloadError when
+    there is no copy and none can be downloaded.
     """
     folders = search_folders() if folder is None else [Path(folder).expanduser()]
     for place in folders:
         path = place / f"{specification.key}.npz"
         if path.is_file():
-            return read_npz(path, specification)
+            return read_npz(path, specification.only(part) if part else specification)
     for place in folders:
         if specification.csv_files and any((place / name).is_file() for name in specification.csv_files):
             return _convert_csv(place, specification, folders[-1])
@@ -222,8 +238,9 @@ def fingerprint(images, labels, ordered):
 def verify(arrays, specification, source):
     """Return the Dataset made of `arrays` (a mapping of KEYS) if it is the real one, whatever the order of its images.
 
-    Compares keys, types, shapes, the range of the labels, the number of images per class, the sum of all pixels, and a
-    hash. Raises DatasetError with one sentence that names `source`, the first difference, and the remedy.
+    A part that is not specified is not asked for, and empty. Compares keys, types, shapes, the range of the labels, the
+    number of images per class, the sum of all pixels, and a hash. Raises DatasetError with one sentence that names
+    `source`, the first difference, and the remedy.
     """
 
     def refuse(difference):
@@ -232,7 +249,7 @@ def verify(arrays, specification, source):
             f"delete it and run {specification.command}."
         )
 
-    missing = [key for key in KEYS if key not in arrays]
+    missing = [key for key in specification.keys if key not in arrays]
     if missing:
         refuse(f"it has no {missing[0]}")
     prints = []
@@ -260,9 +277,10 @@ def verify(arrays, specification, source):
             refuse(
                 f"the images and labels of its {part} part hash to {prints[-1]} where {known.fingerprint} is expected"
             )
+    nothing = {"images": np.empty((0, *specification.image_shape), np.uint8), "labels": np.empty(0, np.uint8)}
     return Dataset(
         name=specification.name,
-        **{key: arrays[key] for key in KEYS},
+        **{key: arrays.get(key, nothing[key.split("_")[1]]) for key in KEYS},
         class_names=specification.class_names,
         fingerprint="-".join(prints),
         source=str(source),
@@ -271,13 +289,13 @@ def verify(arrays, specification, source):
 
 
 def read_npz(path, specification):
-    """Return the Dataset in a cache file, verified.
+    """Return the Dataset in a cache file, or the specified part of it, verified.
 
     Raises DatasetError when the file is damaged or is not the data set, OSError when it cannot be read at all.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in KEYS if key in stored}
+            arrays = {key: stored[key] for key in specification.keys if key in stored}
     except OSError as error:
         raise OSError(
             f"{path} cannot be read ({error.strerror or error}); check the file and its permissions."

@@ -445,6 +445,35 @@ def write_csv(path, images, labels, header=False, newline="\n"):
     path.write_bytes((newline.join(lines) + newline).encode())
 
 
+@pytest.mark.parametrize("part, other", [("train", "test"), ("test", "train")])
+@pytest.mark.parametrize("store", ["npz", "csv", "nothing"])
+def test_one_part_alone(tmp_path, monkeypatch, recwarn, store, part, other):
+    """Wherever it comes from: the arrays and the hash that the whole has; of a copy the other part is not looked at."""
+    arrays = small_arrays(MNIST)
+    monkeypatch.setattr(datasets, "MNIST", small(MNIST, arrays))
+    if store == "npz":
+        damaged = {key: array // 2 if key.startswith(other) else array for key, array in arrays.items()}
+        np.savez(tmp_path / "mnist.npz", **damaged)
+        with pytest.raises(DatasetError):
+            datasets.mnist(tmp_path, download=False)
+    if store == "csv":
+        for name in ("train", "test"):
+            write_csv(tmp_path / f"mnist_{name}.csv", arrays[f"{name}_images"], arrays[f"{name}_labels"])
+    alone = datasets.mnist(tmp_path, download=False, part=part)
+    whole = datasets.generate(datasets.MNIST) if store == "nothing" else datasets.verify(arrays, datasets.MNIST, "here")
+    assert alone.is_stand_in == (store == "nothing") == any(w.category is StandInWarning for w in recwarn)
+    for kind in ("images", "labels"):
+        np.testing.assert_array_equal(getattr(alone, f"{part}_{kind}"), getattr(whole, f"{part}_{kind}"), strict=True)
+        empty = getattr(alone, f"{other}_{kind}")
+        assert len(empty) == 0 and empty.shape[1:] == getattr(whole, f"{other}_{kind}").shape[1:]
+    assert alone.fingerprint == whole.fingerprint.split("-")[part == "test"]
+
+
+def test_a_part_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(ValueError, match="part is 'validation'; give 'train' or 'test', or leave it out"):
+        datasets.cifar10(tmp_path, part="validation")
+
+
 @pytest.mark.parametrize(("header", "newline"), [(False, "\n"), (True, "\n"), (True, "\r\n")])
 def test_csv_gives_the_same_arrays_bit_for_bit(tmp_path, monkeypatch, header, newline):
     path = Path(datasets.REPOSITORY, os.environ.get("WORKBOOK_DATA") or "data", "mnist.npz")

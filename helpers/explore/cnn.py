@@ -18,7 +18,7 @@ def _shipped():
 
 @functools.cache
 def _test_images():
-    data = cnn_studies.in_one_order(datasets.cifar10())
+    data = cnn_studies.in_one_order(datasets.cifar10(part="test"))
     return data.test_images, data.test_labels, data.class_names, data.name
 
 

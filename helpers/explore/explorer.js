@@ -227,6 +227,22 @@ function decode(url) {
   });
 }
 
+// JupyterLab says by the page's icon that the kernel is busy: with each answer two icons fetched and drawn, which took
+// a fifth of its time. It looks for an icon of the class "favicon", so while an answer is awaited there is none.
+let icon = null;
+let iconTimer = null;
+function keepIcon() {
+  icon ??= document.querySelector('link.idle.favicon[rel="icon"]'); // none elsewhere, and none while a cell runs
+  icon?.classList.remove("favicon");
+  clearTimeout(iconTimer);
+  iconTimer = setTimeout(freeIcon, 2000); // a kernel that has died does not answer
+}
+function freeIcon() {
+  clearTimeout(iconTimer);
+  icon?.classList.add("favicon");
+  icon = null;
+}
+
 function render({ model, el }) {
   const form = model.get("form");
   const view = `${Date.now()}-${++views}`;
@@ -243,6 +259,7 @@ function render({ model, el }) {
     root.setAttribute("aria-busy", "true"); // screen readers wait with the sentence
     if (waiting) return;
     waiting = true;
+    keepIcon();
     model.send({ view, values: touched, pointer, have });
     touched = {};
     pointer = null;
@@ -390,7 +407,10 @@ function render({ model, el }) {
 
   function update(next) {
     frame = next;
-    if (next.answers === view) waiting = false;
+    if (next.answers === view) {
+      waiting = false;
+      freeIcon();
+    }
     const fits = !next.over || next.over === have; // else another view asked for it, and this one for the whole
     have = fits ? next.number : 0;
     if (!waiting && (!fits || pointer || Object.keys(touched).length)) ask(); // first, so that the kernel draws while this is shown

@@ -41,6 +41,26 @@ window.workbook = {
     this.second = [...shell.widgets("main")].find((widget) => widget !== panel);
   },
 
+  // Run the code cell of that number.
+  async run(number) {
+    const { shell, commands } = window.jupyterapp;
+    const { content } = shell.currentWidget;
+    const code = content.widgets.filter((cell) => cell.model.type === "code");
+    content.deselectAll();
+    content.activeCellIndex = content.widgets.indexOf(code[number]);
+    await commands.execute("notebook:run-cell");
+  },
+
+  // Note down which icons the page shows from now on.
+  watchIcon() {
+    const icons = (window.icons = []);
+    const shown = () => document.querySelector('link[rel="icon"]').classList.contains("busy") ? "busy" : "idle";
+    let last = shown();
+    new MutationObserver(() => {
+      if (shown() !== last) icons.push((last = shown()));
+    }).observe(document.head, { subtree: true, childList: true, attributeFilter: ["rel"] });
+  },
+
   // Note down what the reader does to an explorer, and when its picture has changed.
   watch(root) {
     const note = (root.note = { done: [], seen: [] });

@@ -208,56 +208,6 @@ def test_cells_run_without_an_error(notebook):
     assert notebook.errors == []
 
 
-def test_every_slider_moves_the_picture_by_key(notebook, latencies):
-    for explorer in explorers(notebook):
-        explorer.evaluate("root => workbook.watch(root)")
-        for field in explorer.locator(".field:is(.slider, .pick)").all():
-            name, handle = field.get_attribute("data-name"), field.locator("input[type=range]")
-            handle.focus()
-            for keys in (["Home"], ["ArrowRight"] * 4 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
-                before, said = handle.input_value(), code(explorer)
-                for key in keys:
-                    notebook.keyboard.press(key)
-                    quiet(explorer)
-                if handle.input_value() != before:
-                    assert code(explorer) != said, (name, keys)
-            shown = (
-                field.locator("input[type=number]").input_value()
-                if field.locator("input[type=number]").count()
-                else None
-            )
-            assert shown is None or float(shown) == value_in(code(explorer), name)
-        record(explorer, latencies, "key")
-        agrees(explorer, notebook)  # with every control moved
-        press_button(explorer, "Reset")
-
-
-def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
-    for explorer in explorers(notebook):
-        field = explorer.locator(".field:is(.slider, .pick)").last
-        if not field.count():
-            continue
-        explorer.evaluate("root => workbook.watch(root)")
-        handle = field.locator("input[type=range]")
-        handle.scroll_into_view_if_needed()
-        box = handle.bounding_box()
-        middle = box["y"] + box["height"] / 2
-        notebook.mouse.move(box["x"] + 8, middle)
-        notebook.mouse.down()
-        for step in range(1, 31):
-            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 30, middle)
-            notebook.wait_for_timeout(12)
-        notebook.mouse.up()
-        quiet(explorer)
-        note = explorer.evaluate("root => root.note")
-        assert len({seen["code"] for seen in note["seen"]}) > 1
-        late = [seen for seen in note["seen"] if seen["at"] > note["done"][-1]["at"]]
-        assert len(late) <= 3  # one being shown, one being drawn, and the last: no queue has grown
-        record(explorer, latencies, "drag")
-        agrees(explorer, notebook)
-        press_button(explorer, "Reset")
-
-
 def test_a_view_opened_later_shows_the_same_and_both_follow_either(notebook):
     """In one notebook with one explorer: the mechanism is the same in all."""
     if len(explorers(notebook)) != 1:
@@ -286,6 +236,24 @@ def test_a_view_opened_later_shows_the_same_and_both_follow_either(notebook):
     finally:
         notebook.evaluate("() => workbook.viewAgain()")
     press_button(first, "Reset")
+
+
+def test_the_icon_of_the_page_rests_while_an_explorer_answers_and_says_busy_while_a_cell_runs(notebook):
+    """In one notebook with one explorer, as above."""
+    if len(explorers(notebook)) != 1:
+        return
+    explorer = notebook.locator(EXPLORERS).first
+    notebook.evaluate("() => workbook.watchIcon()")
+    start = code(explorer)
+    explorer.locator(".field:is(.slider, .pick) input[type=range]").last.focus()
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        notebook.keyboard.press(key)
+        quiet(explorer)
+    assert code(explorer) != start
+    assert notebook.evaluate("() => window.icons") == []
+    notebook.evaluate("() => workbook.run(1)")
+    notebook.wait_for_function("() => window.icons.join() === 'busy,idle'")
+    press_button(explorer, "Reset")
 
 
 def test_a_picture_can_be_dragged_itself(notebook):
@@ -494,6 +462,56 @@ def test_everything_has_a_name(notebook):
         for role in ("slider", "spinbutton", "combobox", "checkbox", "textbox", "button", "img", "application"):
             for line in re.findall(rf"- '?{role}(.*)", explorer.aria_snapshot()):
                 assert line.strip().startswith('"'), f"{role} without a name: {line}"
+
+
+def test_every_slider_moves_the_picture_by_key(notebook, latencies):
+    for explorer in explorers(notebook):
+        explorer.evaluate("root => workbook.watch(root)")
+        for field in explorer.locator(".field:is(.slider, .pick)").all():
+            name, handle = field.get_attribute("data-name"), field.locator("input[type=range]")
+            handle.focus()
+            for keys in (["Home"], ["ArrowRight"] * 4 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
+                before, said = handle.input_value(), code(explorer)
+                for key in keys:
+                    notebook.keyboard.press(key)
+                    quiet(explorer)
+                if handle.input_value() != before:
+                    assert code(explorer) != said, (name, keys)
+            shown = (
+                field.locator("input[type=number]").input_value()
+                if field.locator("input[type=number]").count()
+                else None
+            )
+            assert shown is None or float(shown) == value_in(code(explorer), name)
+        record(explorer, latencies, "key")
+        agrees(explorer, notebook)  # with every control moved
+        press_button(explorer, "Reset")
+
+
+def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
+    for explorer in explorers(notebook):
+        field = explorer.locator(".field:is(.slider, .pick)").last
+        if not field.count():
+            continue
+        explorer.evaluate("root => workbook.watch(root)")
+        handle = field.locator("input[type=range]")
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        middle = box["y"] + box["height"] / 2
+        notebook.mouse.move(box["x"] + 8, middle)
+        notebook.mouse.down()
+        for step in range(1, 31):
+            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 30, middle)
+            notebook.wait_for_timeout(12)
+        notebook.mouse.up()
+        quiet(explorer)
+        note = explorer.evaluate("root => root.note")
+        assert len({seen["code"] for seen in note["seen"]}) > 1
+        late = [seen for seen in note["seen"] if seen["at"] > note["done"][-1]["at"]]
+        assert len(late) <= 3  # one being shown, one being drawn, and the last: no queue has grown
+        record(explorer, latencies, "drag")
+        agrees(explorer, notebook)
+        press_button(explorer, "Reset")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
