@@ -89,9 +89,9 @@ class Dataset:
 
     def __repr__(self):
         size = "×".join(str(length) for length in self.train_images.shape[1:])
-        return (
-            f"{self.name}: {len(self.train_labels):,} training and {len(self.test_labels):,} test images, {size}, uint8"
-        )
+        counts = {"training": len(self.train_labels), "test": len(self.test_labels)}
+        parts = " and ".join(f"{count:,} {part}" for part, count in counts.items() if count)
+        return f"{self.name}: {parts} images, {size}, uint8"
 
 
 @dataclass(frozen=True)

@@ -467,6 +467,8 @@ def test_one_part_alone(tmp_path, monkeypatch, recwarn, store, part, other):
         empty = getattr(alone, f"{other}_{kind}")
         assert len(empty) == 0 and empty.shape[1:] == getattr(whole, f"{other}_{kind}").shape[1:]
     assert alone.fingerprint == whole.fingerprint.split("-")[part == "test"]
+    count, word = len(getattr(whole, f"{part}_labels")), {"train": "training", "test": "test"}[part]
+    assert repr(alone) == f"{whole.name}: {count:,} {word} images, 28×28, uint8"
 
 
 def test_a_part_that_does_not_exist_is_named(tmp_path):

@@ -304,7 +304,7 @@ Table.columns({"route": routes, "largest difference": differences}, ".1f")
 # %% tags=["nbval-ignore-output"]
 from helpers import datasets
 
-data = datasets.cifar10()
+data = datasets.cifar10(part="test")
 print(data)
 
 # %%

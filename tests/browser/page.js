@@ -29,6 +29,7 @@ window.workbook = {
       content.activeCellIndex = index;
       await commands.execute("notebook:run-cell");
     }
+    window.ranAll = [true];
   },
 
   // Show the outputs of the cell with the first explorer once more, beside the notebook; again to close that view.

@@ -18,7 +18,17 @@ NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 EXPLORERS = ".jp-OutputArea .workbook-explorer"
 
 
-def open_notebook(browser, lab, name):
+def stored(name):
+    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+
+
+def described(name):
+    """Return the alternative texts of the pictures stored in a notebook."""
+    outputs = [output for cell in stored(name).cells for output in cell.get("outputs", [])]
+    return [output.metadata["image/png"]["alt"] for output in outputs if "image/png" in output.get("data", {})]
+
+
+def open_notebook(browser, lab, name, screenshots):
     """Begin to open a notebook in a fresh workspace, in a page of 1,000 px; return the page."""
     context = browser.new_context(
         viewport={"width": 1000, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
@@ -26,7 +36,7 @@ def open_notebook(browser, lab, name):
     page = context.new_page()
     page.add_init_script(path=ROOT / "tests" / "browser" / "page.js")
     page.set_default_timeout(60_000)
-    page.name, page.errors = name, []
+    page.name, page.errors, page.screenshots = name, [], screenshots
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(f"{lab}/lab/workspaces/{name}/tree/{name}.ipynb?reset&token=workbook", wait_until="commit")
     return page
@@ -47,43 +57,75 @@ def change_theme(page, theme):
     )
 
 
+def look(page):
+    """Note down what the page shows before any cell has run."""
+    pictures = page.locator(".jp-OutputArea img")
+    if described(page.name):
+        pictures.nth(len(described(page.name)) - 1).wait_for()
+    decoded = "async image => { await image.decode(); return image.naturalWidth > 0 && workbook.fits(image) }"
+    page.pictures = [image.evaluate(decoded) for image in pictures.all()]
+    page.broken = page.get_by_text(re.compile("Error displaying widget|model not found")).count()
+    for number, cell in enumerate(cell for cell in stored(page.name).cells if cell.cell_type == "code"):
+        if made := re.match(r"explore\.(\w+)\(", cell.source):
+            shot = page.locator(".jp-CodeCell").nth(number)
+            shot.screenshot(path=page.screenshots / f"{page.name[:2]}_{made[1]}_still.png")
+
+
+def start(page):
+    """Begin to run all cells; with SKIP_TRAININGS, in 05 and 06 those that explorers need."""
+    few = os.environ.get("SKIP_TRAININGS") and page.name[:2] in ("05", "06")
+    page.evaluate("() => { workbook.runExplorers() }" if few else "() => { workbook.runAll() }")  # without waiting
+
+
 @pytest.fixture(scope="session")
-def opening():
-    """The pages that have begun to open, by the name of their notebook: the next one does so while one runs."""
-    return {}
+def ahead():
+    """The page of the notebook after the one being tested: it opens and runs meanwhile, which saves a minute."""
+    return []
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
-def opened(request, browser, lab, opening):
-    """One notebook as it is stored."""
-    page = opening.pop(request.param, None) or open_notebook(browser, lab, request.param)
-    wait_until_open(page)
+def opened(request, browser, lab, ahead, screenshots):
+    """One notebook, looked at as it is stored."""
+    if ahead:
+        page = ahead.pop()
+    else:
+        page = open_notebook(browser, lab, request.param, screenshots)
+        wait_until_open(page)
+        look(page)
+        start(page)
+    assert page.name == request.param
     yield page
     page.context.close()
 
 
 @pytest.fixture(scope="module")
-def notebook(request, opened, browser, lab, opening):
-    """The same notebook after all its cells have run; with SKIP_TRAININGS, in 05 and 06 those that explorers need."""
+def notebook(request, opened, browser, lab, ahead, screenshots):
+    """The same notebook after its cells have run."""
     asked = [item.callspec.params["opened"] for item in request.session.items if "opened" in item.fixturenames]
     after = asked[asked.index(opened.name) :]
     following = next((name for name in after if name != opened.name), None)
     if following:
-        opening[following] = open_notebook(browser, lab, following)
-    if os.environ.get("SKIP_TRAININGS") and opened.name[:2] in ("05", "06"):
-        opened.evaluate("() => workbook.runExplorers()")
-    else:
-        opened.evaluate("() => workbook.runAll()")
-        opened.wait_for_function("() => window.ranAll", timeout=400_000)
-    if following:
-        wait_until_open(opening[following])  # so that it takes no time from what is measured now
+        ahead.append(open_notebook(browser, lab, following, screenshots))
+    opened.wait_for_function("() => window.ranAll", timeout=400_000)
+    for page in ahead:
+        wait_until_open(page)
+        look(page)
+        start(page)
     return opened
+
+
+@pytest.fixture
+def alone(notebook, ahead):
+    """The same once the next notebook has run, so that it takes no time from what is measured."""
+    for page in ahead:
+        page.wait_for_function("() => window.ranAll", timeout=400_000)
+    return notebook
 
 
 def explorers(page):
     """Return the explorers in the page; at least as many as the notebook's source asks for."""
-    source = nbformat.read(ROOT / "notebooks" / f"{page.name}.ipynb", as_version=4)
-    wanted = sum(bool(re.match(r"explore\.\w+\(", cell.source)) for cell in source.cells if cell.cell_type == "code")
+    code_cells = [cell.source for cell in stored(page.name).cells if cell.cell_type == "code"]
+    wanted = sum(bool(re.match(r"explore\.\w+\(", source)) for source in code_cells)
     if wanted:
         page.locator(EXPLORERS).nth(wanted - 1).wait_for()
     assert page.locator(EXPLORERS).count() == wanted
@@ -172,29 +214,15 @@ class Images(HTMLParser):
             self.alternatives.append(dict(attributes).get("alt") or "")
 
 
-def test_without_a_kernel_the_described_picture_is_there(opened, screenshots):
-    """Asked first, before any cell has run: what JupyterLab and a plain web page show of the stored outputs."""
-    stored = nbformat.read(ROOT / "notebooks" / f"{opened.name}.ipynb", as_version=4)
-    described = [
-        output.metadata["image/png"]["alt"]
-        for cell in stored.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
-    ]  # fmt: skip
-    html, _ = HTMLExporter(template_name="classic").from_notebook_node(stored)  # the newer template drops the text
-    assert Images(html).alternatives == described
+def test_without_a_kernel_the_described_picture_is_there(opened):
+    """What JupyterLab and a plain web page show of the stored outputs."""
+    html, _ = HTMLExporter(template_name="classic").from_notebook_node(
+        stored(opened.name)
+    )  # the newer one drops the text
+    assert Images(html).alternatives == described(opened.name)
     assert "model not found" not in html and "application/vnd.jupyter.widget-view+json" not in html
-
-    pictures = opened.locator(".jp-OutputArea img")
-    if described:
-        pictures.nth(len(described) - 1).wait_for()
-    assert pictures.count() == len(described)
-    for picture in pictures.all():
-        assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth > 0 }")
-        assert picture.evaluate("image => workbook.fits(image)"), picture.get_attribute("alt")
-    assert opened.get_by_text(re.compile("Error displaying widget|model not found")).count() == 0
-    for number, cell in enumerate(cell for cell in stored.cells if cell.cell_type == "code"):
-        if made := re.match(r"explore\.(\w+)\(", cell.source):
-            shot = opened.locator(".jp-CodeCell").nth(number)
-            shot.screenshot(path=screenshots / f"{opened.name[:2]}_{made[1]}_still.png")
+    assert opened.pictures == [True] * len(described(opened.name))  # each can be seen and is not cut off
+    assert opened.broken == 0
 
 
 def test_cells_run_without_an_error(notebook):
@@ -270,37 +298,6 @@ def test_a_picture_can_be_dragged_itself(notebook):
             agrees(explorer, notebook)
             assert code(explorer) != start
             press_button(explorer, "Reset")
-
-
-def test_a_pad_can_be_drawn_on_with_the_mouse_and_by_key(notebook, latencies):
-    for explorer in explorers(notebook):
-        sheet = explorer.locator(".pad canvas")
-        if sheet.count():
-            start = code(explorer)
-            press_button(explorer, "Clear")
-            assert value_in(code(explorer), "strokes") == ""
-            explorer.evaluate("root => workbook.watch(root)")
-            sheet.scroll_into_view_if_needed()
-            box = sheet.bounding_box()
-            notebook.mouse.move(box["x"] + 100, box["y"] + 20)
-            notebook.mouse.down()
-            for step in range(1, 41):
-                notebook.mouse.move(box["x"] + 100 + step / 4, box["y"] + 20 + 4 * step)
-                notebook.wait_for_timeout(12)
-            notebook.mouse.up()
-            agrees(explorer, notebook)
-            record(explorer, latencies, "pen")
-            drawn = value_in(code(explorer), "strokes")
-            assert len(drawn.split()) > 5 and ";" not in drawn
-            press_button(explorer, "Undo stroke")
-            assert value_in(code(explorer), "strokes") == ""
-            sheet.focus()
-            for key in ["Space"] + ["ArrowRight"] * 3 + ["ArrowDown"] * 2 + ["Space", "ArrowUp"]:
-                notebook.keyboard.press(key)
-            agrees(explorer, notebook)
-            assert value_in(code(explorer), "strokes") == "50,20 54,20 58,20 62,20 62,24 62,28"
-            press_button(explorer, "Reset")
-            assert code(explorer) == start
 
 
 def test_the_line_as_code_can_be_copied(notebook):
@@ -464,56 +461,6 @@ def test_everything_has_a_name(notebook):
                 assert line.strip().startswith('"'), f"{role} without a name: {line}"
 
 
-def test_every_slider_moves_the_picture_by_key(notebook, latencies):
-    for explorer in explorers(notebook):
-        explorer.evaluate("root => workbook.watch(root)")
-        for field in explorer.locator(".field:is(.slider, .pick)").all():
-            name, handle = field.get_attribute("data-name"), field.locator("input[type=range]")
-            handle.focus()
-            for keys in (["Home"], ["ArrowRight"] * 4 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
-                before, said = handle.input_value(), code(explorer)
-                for key in keys:
-                    notebook.keyboard.press(key)
-                    quiet(explorer)
-                if handle.input_value() != before:
-                    assert code(explorer) != said, (name, keys)
-            shown = (
-                field.locator("input[type=number]").input_value()
-                if field.locator("input[type=number]").count()
-                else None
-            )
-            assert shown is None or float(shown) == value_in(code(explorer), name)
-        record(explorer, latencies, "key")
-        agrees(explorer, notebook)  # with every control moved
-        press_button(explorer, "Reset")
-
-
-def test_a_slider_can_be_dragged_and_leaves_no_backlog(notebook, latencies):
-    for explorer in explorers(notebook):
-        field = explorer.locator(".field:is(.slider, .pick)").last
-        if not field.count():
-            continue
-        explorer.evaluate("root => workbook.watch(root)")
-        handle = field.locator("input[type=range]")
-        handle.scroll_into_view_if_needed()
-        box = handle.bounding_box()
-        middle = box["y"] + box["height"] / 2
-        notebook.mouse.move(box["x"] + 8, middle)
-        notebook.mouse.down()
-        for step in range(1, 31):
-            notebook.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 30, middle)
-            notebook.wait_for_timeout(12)
-        notebook.mouse.up()
-        quiet(explorer)
-        note = explorer.evaluate("root => root.note")
-        assert len({seen["code"] for seen in note["seen"]}) > 1
-        late = [seen for seen in note["seen"] if seen["at"] > note["done"][-1]["at"]]
-        assert len(late) <= 3  # one being shown, one being drawn, and the last: no queue has grown
-        record(explorer, latencies, "drag")
-        agrees(explorer, notebook)
-        press_button(explorer, "Reset")
-
-
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_it_fits_and_can_be_read_in_light_and_dark(notebook, theme, screenshots):
     change_theme(notebook, theme)
@@ -530,3 +477,84 @@ def test_it_fits_and_can_be_read_in_light_and_dark(notebook, theme, screenshots)
     finally:
         notebook.set_viewport_size({"width": 1000, "height": 1000})
         change_theme(notebook, "JupyterLab Light")
+
+
+def test_every_slider_moves_the_picture_by_key(alone, latencies):
+    for explorer in explorers(alone):
+        explorer.evaluate("root => workbook.watch(root)")
+        for field in explorer.locator(".field:is(.slider, .pick)").all():
+            name, handle = field.get_attribute("data-name"), field.locator("input[type=range]")
+            handle.focus()
+            for keys in (["Home"], ["ArrowRight"] * 4 + ["ArrowUp", "PageUp"], ["End"], ["ArrowLeft", "PageDown"]):
+                before, said = handle.input_value(), code(explorer)
+                for key in keys:
+                    alone.keyboard.press(key)
+                    quiet(explorer)
+                if handle.input_value() != before:
+                    assert code(explorer) != said, (name, keys)
+            shown = (
+                field.locator("input[type=number]").input_value()
+                if field.locator("input[type=number]").count()
+                else None
+            )
+            assert shown is None or float(shown) == value_in(code(explorer), name)
+        record(explorer, latencies, "key")
+        agrees(explorer, alone)  # with every control moved
+        press_button(explorer, "Reset")
+
+
+def test_a_slider_can_be_dragged_and_leaves_no_backlog(alone, latencies):
+    for explorer in explorers(alone):
+        field = explorer.locator(".field:is(.slider, .pick)").last
+        if not field.count():
+            continue
+        explorer.evaluate("root => workbook.watch(root)")
+        handle = field.locator("input[type=range]")
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        middle = box["y"] + box["height"] / 2
+        alone.mouse.move(box["x"] + 8, middle)
+        alone.mouse.down()
+        for step in range(1, 31):
+            alone.mouse.move(box["x"] + 8 + (box["width"] * 0.6) * step / 30, middle)
+            alone.wait_for_timeout(12)
+        alone.mouse.up()
+        quiet(explorer)
+        note = explorer.evaluate("root => root.note")
+        assert len({seen["code"] for seen in note["seen"]}) > 1
+        late = [seen for seen in note["seen"] if seen["at"] > note["done"][-1]["at"]]
+        assert len(late) <= 3  # one being shown, one being drawn, and the last: no queue has grown
+        record(explorer, latencies, "drag")
+        agrees(explorer, alone)
+        press_button(explorer, "Reset")
+
+
+def test_a_pad_can_be_drawn_on_with_the_mouse_and_by_key(alone, latencies):
+    for explorer in explorers(alone):
+        sheet = explorer.locator(".pad canvas")
+        if sheet.count():
+            start = code(explorer)
+            press_button(explorer, "Clear")
+            assert value_in(code(explorer), "strokes") == ""
+            explorer.evaluate("root => workbook.watch(root)")
+            sheet.scroll_into_view_if_needed()
+            box = sheet.bounding_box()
+            alone.mouse.move(box["x"] + 100, box["y"] + 20)
+            alone.mouse.down()
+            for step in range(1, 41):
+                alone.mouse.move(box["x"] + 100 + step / 4, box["y"] + 20 + 4 * step)
+                alone.wait_for_timeout(12)
+            alone.mouse.up()
+            agrees(explorer, alone)
+            record(explorer, latencies, "pen")
+            drawn = value_in(code(explorer), "strokes")
+            assert len(drawn.split()) > 5 and ";" not in drawn
+            press_button(explorer, "Undo stroke")
+            assert value_in(code(explorer), "strokes") == ""
+            sheet.focus()
+            for key in ["Space"] + ["ArrowRight"] * 3 + ["ArrowDown"] * 2 + ["Space", "ArrowUp"]:
+                alone.keyboard.press(key)
+            agrees(explorer, alone)
+            assert value_in(code(explorer), "strokes") == "50,20 54,20 58,20 62,20 62,24 62,28"
+            press_button(explorer, "Reset")
+            assert code(explorer) == start
