@@ -98,6 +98,14 @@ def percent(rate):
     return f"{100 * rate:.2f} %"
 
 
+def over_views(records):
+    """The test error of networks asked about five views of each image (see p1.views): mean ± standard deviation."""
+    errors = [record["test_error_views"] for record in records if "test_error_views" in record]
+    if len(errors) < len(records):
+        return "not measured"
+    return percent(np.mean(errors)) + (f" ± {percent(np.std(errors, ddof=1))}" if len(errors) > 1 else "")
+
+
 def draw(history, model, path):
     """Draw the pages of the report into one PDF file."""
     mlp = p1.load_mlp(model)
@@ -179,7 +187,9 @@ def first_page(history):
     """Architecture, recipes, results."""
     best, handout = history["best"], history["handout"]
     sizes = [784, *best["settings"]["hiddens"], 10]
-    parameters = sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    windows, seen = p1.receptive_fields().shape if best["settings"]["fields"] else (1, sizes[0])
+    parameters = sum((a + 1) * b for a, b in zip([seen, *sizes[1:-1]], sizes[1:], strict=True))
+    fields = f"each neuron of the first layer sees one of {windows} windows of {seen} pixels; " if windows > 1 else ""
     page = new_page(1, "A multilayer perceptron in numpy reads MNIST")
     seeds = best["seeds"]
     points = studies.grade_points(best["test_error_mean"])
@@ -196,9 +206,9 @@ def first_page(history):
     architecture(page, [0.07, y - 0.165, 0.86, 0.16], sizes, ["pixels / 255", *hidden, "logits, softmax"])
     y = write(
         page, y - 0.185,
-        f"{parameters:,} weights and biases in float32; softmax cross-entropy through log-sum-exp; gradients of the "
-        "mean loss by backpropagation, checked against central differences and automatic differentiation to a relative "
-        "error below 1e-7.",
+        f"{parameters:,} weights and biases in float32; {fields}softmax cross-entropy through log-sum-exp; gradients "
+        "of the mean loss by backpropagation, checked against central differences and automatic differentiation to a "
+        "relative error below 1e-7.",
     )  # fmt: skip
     y = heading(page, y - 0.006, "Two recipes")
     rows = [["", *(TITLES[recipe] for recipe in ("handout", "best"))]]
@@ -212,6 +222,7 @@ def first_page(history):
     rows = [["", *(TITLES[recipe] for recipe in ("handout", "best"))]]
     for name, of in (
         ("test error", lambda r: f"{percent(r['test_error_mean'])} ± {percent(r['test_error_std'])}"),
+        ("mean over five views", lambda r: over_views(r["seeds"])),
         ("seeds", lambda r: ", ".join(f"{h['seed']}" for h in r["seeds"])),
         ("test error of each", lambda r: ", ".join(f"{100 * h['test_error']:.2f}" for h in r["seeds"]) + " %"),
         ("validation error", lambda r: percent(np.mean([h["validation_errors"][-1] for h in r["seeds"]]))),
@@ -236,7 +247,7 @@ def _setting(settings, key):
     words = {
         "random_normal_weight_init": "N(0, 1)",
         "scaled_normal_weight_init": "N(0, 2 / inputs)",
-        "local_weight_init": "smooth local patterns, then N(0, 2 / inputs)",
+        "local_weight_init": "smooth patterns, then N(0, 2 / inputs)",
     }
     if key == "lr":
         return f"{value:g}, linear to zero" if settings["schedule"] else f"{value:g}"

@@ -40,14 +40,15 @@ KNOBS = {  # what each knob of the best recipe does, when turned alone
         "distort": partial(p1.distort, rotation=22.5, scale=0.225, shear=0.15, shift=1.5, bend=1.95)
     },
     "every image equally often": {"focus": False},
+    "every neuron sees every pixel": {"fields": None},
     "white-noise initial weights": {"weight_init_fn": p1.scaled_normal_weight_init},
     "N(0, 1) initial weights": {"weight_init_fn": p1.random_normal_weight_init, "lr": 0.003},
     "no weight decay": {"weight_decay": 0.0},
     "constant learning rate": {"schedule": None},
-    "no momentum, 10 times the rate": {"momentum": 0.0, "lr": 2.0},
-    "a tenth of the learning rate": {"lr": 0.02},
-    "batches four times as large": {"batch_size": 1024},
-    "half the hidden neurons": {"hiddens": [768, 256]},
+    "no momentum, 10 times the rate": {"momentum": 0.0, "lr": 3.5},
+    "a tenth of the learning rate": {"lr": 0.035},
+    "batches four times as large": {"batch_size": 2048},
+    "half the hidden neurons": {"hiddens": [700, 256]},
 }
 CURVES = ("training_losses", "training_errors", "validation_losses", "validation_errors")
 

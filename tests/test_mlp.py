@@ -109,6 +109,45 @@ def test_gradients_agree_with_central_differences(activation, hiddens):
         assert relative_error(gradient, numeric) < 1e-7
 
 
+FIELDS = [[4, 0], [1, 2], [3, 1]]  # three groups of two neurons, which see two of five inputs each
+
+
+@pytest.mark.parametrize("hiddens", [(6,), (6, 4)])
+def test_with_fields_the_network_and_its_gradients_are_those_of_full_matrices_with_zeros(hiddens):
+    """By autograd through the full matrix times a mask that is written out here."""
+    net = small_net(p1.Tanh, hiddens, fields=FIELDS, momentum=0.9, weight_decay=0.01)
+    mask = np.zeros((5, 6))
+    for neuron in range(6):
+        mask[FIELDS[neuron // 2], neuron] = 1
+    x, y = small_batch()
+    for _ in range(3):
+        assert np.array_equal(net.W[0] != 0, mask == 1)
+        logits = net(x)
+        net.backward(y)
+        weights = [torch.tensor(W, requires_grad=True) for W in net.W]
+        biases = [torch.tensor(b, requires_grad=True) for b in net.b]
+        h = torch.tensor(x) @ (weights[0] * torch.tensor(mask)) + biases[0]
+        for W, b in zip(weights[1:], biases[1:], strict=True):
+            h = torch.tanh(h) @ W + b
+        torch.nn.functional.cross_entropy(h, torch.tensor(y.argmax(1))).backward()
+        assert relative_error(logits, h.detach().numpy()) < 1e-12
+        for mine, theirs in zip(net.dW + net.db, weights + biases, strict=True):
+            assert relative_error(mine, theirs.grad.numpy()) < 1e-10
+        net.step()
+
+
+def test_receptive_fields_are_square_windows_that_cover_the_ink():
+    fields = p1.receptive_fields()
+    assert fields.shape == (25, 121)
+    seen = np.zeros((28, 28), dtype=int)
+    for field in fields:
+        rows, columns = np.divmod(field, 28)
+        assert np.ptp(rows) == np.ptp(columns) == 10 and len(set(field.tolist())) == 121
+        seen[rows, columns] += 1
+    assert (seen > 0).all()
+    np.testing.assert_array_equal(p1.receptive_fields(2, (0, 26))[1], [26, 27, 54, 55])
+
+
 @given(st.lists(st.floats(-700, 700), min_size=1, max_size=8))
 @settings(deadline=None, max_examples=50)
 def test_activations_agree_with_torch(values):
@@ -312,6 +351,8 @@ def test_initial_parameters():
 def test_local_weights_look_at_one_place_each():
     W = p1.local_weight_init(784, 300, np.random.default_rng(0))
     assert W.shape == (784, 300)
+    for neuron in range(300):
+        assert set(np.flatnonzero(W[:, neuron])) == set(p1.receptive_fields()[neuron // 12])
     np.testing.assert_allclose(np.linalg.norm(W, axis=0), 1, rtol=1e-5)
     images, grid = W.T.reshape(300, 28, 28) ** 2, np.arange(28)
     row, column = (images.sum(axis) @ grid for axis in (2, 1))  # the middle of each pattern's weight
@@ -495,7 +536,7 @@ def test_focus_remembers_the_latest_loss_of_each_image():
 def test_training_with_distortions_and_a_schedule_is_the_same_as_by_hand():
     rng = np.random.default_rng(0)
     x, y = rng.random((40, 784), dtype=np.float32), np.eye(10, dtype=np.float32)[rng.integers(0, 10, 40)]
-    recipe = p1.RECIPES["best"] | {"hiddens": [12], "batch_size": 16}
+    recipe = p1.RECIPES["best"] | {"hiddens": [25], "batch_size": 16}
     nets = [p1.build_mlp(recipe, np.random.default_rng(1)) for _ in range(2)]
     p1.get_training_stats(
         nets[0],
@@ -629,6 +670,11 @@ BAD = {
     "too many activations": (lambda: build(activations=[p1.ReLU()] * 3), "3 activations were given for 1 hid"),
     "empty layer": (lambda: build(hiddens=[0]), r"\[5, 0, 4\]; each must be a whole number"),
     "half a neuron": (lambda: build(hiddens=[2.5]), "whole number"),
+    "fields that do not divide the layer": (lambda: build(fields=[[0], [1]]), "fields have shape .2, 1.; give rows"),
+    "a field beyond the inputs": (lambda: build(fields=[[0, 5]]), "input numbers from 0 to 4"),
+    "a field with an input twice": (lambda: build(fields=[[1, 1]]), "different input numbers"),
+    "fields of fractions": (lambda: build(fields=[[0.5]]), "different input numbers"),
+    "one field without its list": (lambda: build(fields=[0, 1, 2]), r"shape \(3,\)"),
     "weights of a wrong shape": (lambda: build(weight_init_fn=lambda a, b: np.ones((b, a))), "must be"),
     "x of a wrong width": (lambda: small_net()(np.ones((2, 6))), r"\(2, 6\).*row of 5 numbers"),
     "one image without its batch": (lambda: small_net()(np.ones(5)), r"\(5,\)"),

@@ -241,10 +241,21 @@ def test_a_training_that_diverges_keeps_the_last_good_weights(seed, lr):
 @settings(max_examples=3, deadline=None)
 @given(seeds, st.lists(st.integers(1, 6), min_size=1, max_size=2))
 def test_a_recipe_and_its_generator_fix_the_network(seed, hiddens):
+    hiddens[0] *= 25  # as many groups has its first layer
     recipe = mlp.RECIPES["best"] | {"hiddens": hiddens}
     one, other = (mlp.build_mlp(recipe, np.random.default_rng(seed)) for _ in range(2))
     assert one.nn_dim == [784, *hiddens, 10] and one.lr == recipe["lr"]
     assert all(np.array_equal(a, b) for a, b in zip(one.W, other.W, strict=True))
+
+
+@few
+@given(st.integers(1, 28), st.lists(st.integers(0, 27), min_size=1, max_size=4, unique=True))
+def test_receptive_fields_are_the_windows_at_the_corners_asked_for(side, corners):
+    corners = [corner for corner in corners if corner + side <= 28]
+    fields = mlp.receptive_fields(side, tuple(corners))
+    grid = np.arange(784).reshape(28, 28)
+    windows = [grid[row : row + side, column : column + side].ravel() for row in corners for column in corners]
+    assert np.array_equal(fields, np.array(windows, dtype=int).reshape(-1, side * side))
 
 
 @settings(max_examples=2, deadline=None)

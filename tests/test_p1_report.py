@@ -22,7 +22,7 @@ def trained(tmp_path_factory):
     dset[2] = train_mlp.samples(datasets.mnist())[2]
     with pytest.MonkeyPatch.context() as patch:
         for name, recipe in p1.RECIPES.items():
-            patch.setitem(p1.RECIPES, name, recipe | {"hiddens": [16, 12]})
+            patch.setitem(p1.RECIPES, name, recipe | {"hiddens": [25, 12]})
         train_mlp.train("handout", 0, dset, folder, epochs=2, progress=False)
         for seed in (0, 1, 2):
             train_mlp.train("best", seed, dset, folder, epochs=2, progress=False)

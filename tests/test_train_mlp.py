@@ -28,7 +28,7 @@ def tiny_mnist(n=160):
 @pytest.fixture(autouse=True)
 def small_recipes(monkeypatch):
     for name, recipe in p1.RECIPES.items():
-        monkeypatch.setitem(p1.RECIPES, name, recipe | {"hiddens": [16], "batch_size": 32})
+        monkeypatch.setitem(p1.RECIPES, name, recipe | {"hiddens": [25], "batch_size": 32})
 
 
 def arrays(path):

@@ -158,7 +158,7 @@ def first_layer(W, count=40):
     return style.Picture(
         fig,
         f"Weights into {len(chosen)} first-layer neurons as pictures, blue negative, white zero, orange positive: "
-        "strokes and spots in the middle, next to nothing at the edge, where MNIST has no ink.",
+        "strokes and spots, each within the window that its neuron sees.",
     )
 
 
