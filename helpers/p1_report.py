@@ -203,9 +203,9 @@ def first_page(history):
     )  # fmt: skip
     y = heading(page, y - 0.004, "Architecture")
     hidden = [f"{best['settings']['activation']}" for _ in sizes[1:-1]]
-    architecture(page, [0.07, y - 0.165, 0.86, 0.16], sizes, ["pixels / 255", *hidden, "logits, softmax"])
+    architecture(page, [0.07, y - 0.152, 0.86, 0.16], sizes, ["pixels / 255", *hidden, "logits, softmax"])
     y = write(
-        page, y - 0.185,
+        page, y - 0.172,
         f"{parameters:,} weights and biases in float32; {fields}softmax cross-entropy through log-sum-exp; gradients "
         "of the mean loss by backpropagation, checked against central differences and automatic differentiation to a "
         "relative error below 1e-7.",
@@ -222,7 +222,7 @@ def first_page(history):
     rows = [["", *(TITLES[recipe] for recipe in ("handout", "best"))]]
     for name, of in (
         ("test error", lambda r: f"{percent(r['test_error_mean'])} ± {percent(r['test_error_std'])}"),
-        ("mean over five views", lambda r: over_views(r["seeds"])),
+        ("over five views", lambda r: over_views(r["seeds"])),
         ("seeds", lambda r: ", ".join(f"{h['seed']}" for h in r["seeds"])),
         ("test error of each", lambda r: ", ".join(f"{100 * h['test_error']:.2f}" for h in r["seeds"]) + " %"),
         ("validation error", lambda r: percent(np.mean([h["validation_errors"][-1] for h in r["seeds"]]))),
