@@ -299,7 +299,7 @@ figures.distortions(train[0][0], copies, data.name)
 # - hard images that come up more often than easy ones;
 # - a slight decay of the weights;
 # - **receptive fields**: each neuron of the first layer sees one of 25 windows of 11 × 11 pixels, and its other weights
-#   are zero and not multiplied. Strokes are local, so nothing is lost, and an epoch takes a third less time;
+#   are zero and not multiplied. Strokes are local, so nothing is lost, and an epoch takes a quarter less time;
 # - first weights that are smooth spots in these windows, not noise.
 #
 # Beside it stands the recipe that the handout asks for, $N(0,1)$ weights and none of this, but small batches of 16: they
