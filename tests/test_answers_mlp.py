@@ -566,7 +566,7 @@ class Reader:
 
 def test_a_network_is_measured_on_the_test_images(monkeypatch):
     real = datasets.generate(datasets.MNIST)
-    monkeypatch.setattr(datasets, "mnist", lambda: real)
+    monkeypatch.setattr(datasets, "mnist", lambda part: real)
     labels = real.test_labels
     assert "only MNIST counts" in check("P1e", Reader(labels)).sentence
     real = type("Real", (), {"test_images": real.test_images, "test_labels": labels, "is_stand_in": False})

@@ -78,7 +78,7 @@ def test_the_stored_errors_are_those_of_the_stored_model(tmp_path):
     (x, y), (test_x, test_y) = tiny_mnist()[1:]
     assert history["validation_errors"][-1] == (net(x).argmax(1) != y.argmax(1)).mean()
     assert history["test_error"] == (net(test_x).argmax(1) != test_y.argmax(1)).mean()
-    assert history["test_error_views"] == p1.evaluate(net, test_x, test_y, average=True)[1]
+    assert history["test_error_views"] == p1.evaluate(p1.five_views(net), test_x, test_y)[1]
 
 
 def test_a_finished_training_is_kept_and_no_resume_repeats_it(tmp_path, monkeypatch):

@@ -290,7 +290,10 @@ class MLP:
                 W.shape == (d0, d1) and b.shape == (d1,),
                 f"The init functions gave weights {W.shape} and biases {b.shape}; they must be {(d0, d1)} and {(d1,)}.",
             )
-        self.fields = None if fields is None else np.asarray(fields)
+        try:
+            self.fields = None if fields is None else np.asarray(fields)
+        except ValueError:  # rows of different lengths, which _check_fields refuses
+            self.fields = np.asarray(fields, dtype=object)
         if fields is not None:
             self._check_fields()
             kept = self._in_fields(self.W[0])
@@ -488,22 +491,18 @@ def read_model(path):
 def load_mlp(path="p1_model.npz", activation=ReLU, dtype=np.float32):
     """The network stored in `path`, in evaluation mode: its sizes come from the file, its activation from you."""
     weights, biases = read_model(path)
+    return _assembled(weights, biases, [activation() for _ in weights[1:]], dtype)
+
+
+def _assembled(weights, biases, activations, dtype):
+    """An MLP in evaluation mode, made of these weights and biases."""
     sizes = [len(weights[0]), *(W.shape[1] for W in weights)]
-    hiddens = sizes[1:-1]
-    activations = [activation() for _ in hiddens]
-    mlp = MLP(
-        sizes[0],
-        sizes[-1],
-        hiddens,
-        activations,
-        random_normal_weight_init,
-        zeros_bias_init,
-        SoftmaxCrossEntropy(),
-        lr=0.0,
-        dtype=dtype,
-    )
-    for mine, new in zip(mlp.W + mlp.b, weights + biases, strict=True):
-        mine[...] = new
+    ready = iter([*weights, *biases])  # the order in which an MLP asks for them
+
+    def init(*_):
+        return next(ready)
+
+    mlp = MLP(sizes[0], sizes[-1], sizes[1:-1], activations, init, init, SoftmaxCrossEntropy(), lr=0.0, dtype=dtype)
     mlp.eval()
     return mlp
 
@@ -582,18 +581,13 @@ def hard_order(hardness, rng, floor=0.1, cap=2.0):
     return rng.permutation(np.minimum(draws, n - 1))
 
 
-def evaluate(mlp, x, labels, batch_size=1000, average=False):
-    """(loss, error rate) per sample of the network as it stands, on x (n, d) and one-hot labels (n, K).
-
-    With `average`, the logits of an image are the mean over its five `views`.
-    """
+def evaluate(mlp, x, labels, batch_size=1000):
+    """(loss, error rate) per sample of the network as it stands, on x (n, d) and one-hot labels (n, K)."""
     mlp.eval()
     loss, errors = 0.0, 0
     for start in range(0, len(x), batch_size):
         batch, y = x[start : start + batch_size], labels[start : start + batch_size]
         mlp.forward(batch)
-        if average:
-            mlp.output = np.mean([mlp.forward(view) for view in views(batch)], axis=0)
         loss += mlp.get_loss(y)
         errors += mlp.get_error(y)
     return loss / len(x), errors / len(x)
@@ -673,12 +667,13 @@ def _require(condition, sentence):
 BLUR = gaussian_blur_matrix(5.0)
 
 
-def random_warps(n, rng, rotation=15.0, scale=0.15, shear=0.1, shift=1.0, bend=1.3):
+def random_warps(n, rng, rotation=15.0, scale=0.075, shear=0.35, shift=1.0, bend=1.3):
     """(rows, columns), each (n, 784) in pixels: where n random smooth warps take the value of each pixel from.
 
     Each warp turns by up to `rotation` degrees, stretches by a factor of up to exp(`scale`), slants by up to `shear`
     and shifts by up to `shift` pixels, all uniform, and bends: every pixel moves by a smooth random displacement of
-    standard deviation `bend` pixels (Simard, Steinkraus and Platt, 2003).
+    standard deviation `bend` pixels (Simard, Steinkraus and Platt, 2003). Digits of MNIST fill the same box, but every
+    hand has its own slant: hence little of `scale` and much of `shear`.
     """
 
     def uniform(limit):
@@ -728,6 +723,27 @@ def views(x):
     before, behind = padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
     moved = [(images + neighbour) / 2 for neighbour in (above, below, before, behind)]
     return np.stack([images, *moved]).reshape(5, -1, SIDE * SIDE)
+
+
+def five_views(mlp):
+    """One larger MLP that answers with the mean of what `mlp` answers to the five `views` of an image.
+
+    Moving an image x is multiplying it by a matrix S, and (x S) W = x (S W). So five copies of the network stand side
+    by side, each with its own S W in the first layer and blind to the others; the last layer takes the mean.
+    Raises ValueError for a network that does not see 28 x 28 pixels, or whose logits pass through an activation.
+    """
+    _require(mlp.nn_dim[0] == SIDE * SIDE, f"The network sees {mlp.nn_dim[0]} inputs; views have {SIDE * SIDE} pixels.")
+    _require(
+        isinstance(mlp.activations[-1], Identity),
+        f"The output layer has the activation {type(mlp.activations[-1]).__name__}; a mean of logits needs Identity.",
+    )
+    moves = views(np.eye(SIDE * SIDE, dtype=mlp.W[0].dtype))  # (5, 784, 784): row i is where pixel i goes
+    copies = len(moves)
+    W = [np.hstack([move @ mlp.W[0] for move in moves])]
+    W += [np.kron(np.eye(copies), inner) for inner in mlp.W[1:]]
+    W[-1] = W[-1].reshape(len(W[-1]), copies, -1).mean(axis=1)
+    b = [np.tile(inner, copies) for inner in mlp.b[:-1]] + mlp.b[-1:]
+    return _assembled(W, b, [type(activation)() for activation in mlp.activations], mlp.W[0].dtype)
 
 
 # ---------------------------------------------------------------------------------------------------------------

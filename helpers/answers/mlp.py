@@ -678,7 +678,7 @@ class ErrorQuestion(BandQuestion, PieceQuestion):
         return self._graded(f"{100 * rate:.2f} % test error ({source})", earned, onward)
 
     def _measure(self, network):
-        data = datasets.mnist()
+        data = datasets.mnist(part="test")
         if data.is_stand_in:
             said = f"only MNIST counts, and here is a {data.name}; run python -m helpers.datasets."
             return self._verdict("unreadable", said)
