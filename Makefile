@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# One process a core, four at most (a process that trains takes a gigabyte); a notebook's cells stay together.
+# One process more than cores (tests/conftest.py), four at most (one that trains takes a gigabyte); a notebook's cells
+# stay together.
 PARALLEL := -n auto --maxprocesses=4 --dist loadfile
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 

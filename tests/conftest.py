@@ -11,11 +11,16 @@ os.environ["WORKBOOK_PROGRESS"] = ""  # tests, and the kernels they start, leave
 
 
 def pytest_configure(config):
-    """With one process a core each gets its share of threads; the processes, started later, inherit this."""
+    """With several processes each gets its share of threads; the processes, started later, inherit this."""
     processes = config.getoption("tx", None)  # one entry each; empty without pytest-xdist, and in its processes
     if processes:
         share = max(1, (os.cpu_count() or 1) // len(processes))
         os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(share))
+
+
+def pytest_xdist_auto_num_workers():
+    """One process more than there are cores, for some tests spend their time waiting."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)
