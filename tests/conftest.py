@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", datasets.StandInWarning)
-            data = load()
+            data = load(part="test")
         reason = f"the outputs are those of real images, and here is a {data.name}: make data"
         for item in needing if data.is_stand_in else ():
             item.add_marker(pytest.mark.skip(reason=reason))
