@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # One process more than cores (tests/conftest.py), four at most (one that trains takes a gigabyte); a notebook's cells
 # stay together.
-PARALLEL := -n auto --maxprocesses=4 --dist loadfile
+PARALLEL := -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
 .DEFAULT_GOAL := help
