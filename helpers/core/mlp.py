@@ -737,13 +737,14 @@ def five_views(mlp):
         isinstance(mlp.activations[-1], Identity),
         f"The output layer has the activation {type(mlp.activations[-1]).__name__}; a mean of logits needs Identity.",
     )
-    moves = views(np.eye(SIDE * SIDE, dtype=mlp.W[0].dtype))  # (5, 784, 784): row i is where pixel i goes
+    dtype = mlp.W[0].dtype
+    moves = views(np.eye(SIDE * SIDE, dtype=dtype))  # (5, 784, 784): row i is where pixel i goes
     copies = len(moves)
     W = [np.hstack([move @ mlp.W[0] for move in moves])]
-    W += [np.kron(np.eye(copies), inner) for inner in mlp.W[1:]]
+    W += [np.kron(np.eye(copies, dtype=dtype), inner) for inner in mlp.W[1:]]
     W[-1] = W[-1].reshape(len(W[-1]), copies, -1).mean(axis=1)
     b = [np.tile(inner, copies) for inner in mlp.b[:-1]] + mlp.b[-1:]
-    return _assembled(W, b, [type(activation)() for activation in mlp.activations], mlp.W[0].dtype)
+    return _assembled(W, b, [type(activation)() for activation in mlp.activations], dtype)
 
 
 # ---------------------------------------------------------------------------------------------------------------
