@@ -172,7 +172,7 @@ def test_messages_from_a_notebook(rng, tally, monkeypatch):
     images, labels = acts.noise(100, (28, 28), 0)
     facts = {"class_names": (), "fingerprint": "", "source": "", "is_stand_in": False}
     few = datasets.Dataset("MNIST", images, labels, images, labels, **facts)  # the whole of it takes a second a time
-    monkeypatch.setattr(datasets, "mnist", lambda: few)
+    monkeypatch.setattr(datasets, "mnist", lambda part: few)
     good = [{"check": q.id, "values": [encode(value) for value in q.expected()]}
             for q in QUESTIONS if type(q).__name__ == "Question"]  # fmt: skip
     network = {"W": [encode(np.zeros((784, 10)))], "b": [encode(np.zeros(10))]}
