@@ -48,7 +48,7 @@ data: $(READY) ## download and verify MNIST and CIFAR-10 into data/
 notebooks: $(READY) ## run every notebook from its text twin and store the outputs, cleaned
 	$(BIN)/python -m helpers.build_notebooks
 
-mlp: $(READY) ## train the MLP of Programming 1, both recipes (resumes where it was stopped)
+mlp: $(READY) ## train the MLP of Programming 1, every recipe (resumes where it was stopped)
 	$(BIN)/python -m helpers.train_mlp
 
 cnn: $(READY) ## train the CNN of Programming 2, preset fast (any other: python -m helpers.p2 --help)

@@ -70,7 +70,7 @@ def test_what_is_right_is_packed(hand_in, small_p2, tmp_path):
         source = (P1 if name.startswith("p1") else small_p2) / name
         assert (tmp_path / "out/submission" / name).read_bytes() == source.read_bytes()
     assert len(said) == 7 and all(sentence.startswith("ok") for sentence in said)
-    stored = json.loads((P1 / "p1_history.json").read_text())["best"]["seeds"][0]["test_error"]
+    stored = json.loads((P1 / "p1_history.json").read_text())["final"]["seeds"][0]["test_error"]
     assert any(f"misreads {100 * stored:.2f} %" in sentence for sentence in said), said
     first = path.read_bytes()
     submission.write_zip(submission.find(P1, small_p2), tmp_path / "again.zip")

@@ -118,6 +118,20 @@ def test_damaged_files_and_a_full_disk_are_told_in_a_sentence(tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
 
 
+def test_the_final_recipe_learns_from_every_training_image(tmp_path, monkeypatch):
+    """By the images that train_epoch is handed; none is left to validate on."""
+    train_epoch, seen = p1.train_epoch, []
+    monkeypatch.setattr(p1, "train_epoch", lambda mlp, x, *more: seen.append(x) or train_epoch(mlp, x, *more))
+    (x, _), (held_out, _), _ = dset = tiny_mnist()
+    for recipe in p1.RECIPES:
+        history = train_mlp.train(recipe, 0, dset, tmp_path, epochs=1, progress=False)
+        assert len(history["validation_errors"]) == (recipe != "final")
+    assert [len(images) for images in seen] == [160, 160, 210]
+    assert (seen[2] == np.concatenate([x, held_out])).all()
+    same = {key for key, value in p1.RECIPES["final"].items() if value == p1.RECIPES["best"][key]}
+    assert set(p1.RECIPES["best"]) - same == {"hold_out", "epochs"}
+
+
 def test_seeds_differ_and_repeat(tmp_path):
     results = [
         train_mlp.train("handout", seed, tiny_mnist(), tmp_path / str(i), epochs=1, progress=False)["training_losses"]

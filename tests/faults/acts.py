@@ -63,7 +63,7 @@ def prepare(folder):
         np.savez(folder / f"{name}.npz", **arrays)
     (folder / "notebooks" / "text").mkdir(parents=True)
     (folder / "notebooks" / "text" / "01_small.py").write_text(NOTEBOOK)
-    for recipe in ("handout", "best"):
+    for recipe in ("handout", "best", "final"):
         code, said = perform("mlp", folder, folder / "trained", recipe)
         assert code == 0, said
     code, said = perform("cnn", folder, folder / "cnn")
