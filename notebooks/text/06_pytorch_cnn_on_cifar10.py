@@ -281,21 +281,27 @@ print(f"{20 * right:.0f} of 20 right; the loss fell: {losses[-1] < losses[0]}")
 # %% [markdown]
 # ## A real training run
 #
-# All 50,000 images, twice, in a narrower network than that of `fast`. Both times they are shrunk, to 16×16 and then to
-# 24×24: at 16×16 coarse shapes can be learned at a fifth of the full price. Two optimizers share the work. The filters
-# take steps of *Muon*: momentum, then a few matrix products that make all directions of the step equally long, so that
-# none is drowned by the strongest. Biases and head take plain steps with momentum. All learning rates fall linearly to
-# zero.
+# Two epochs in a narrower network than that of `fast`, of 30,000 images each. First they are shrunk to 16×16: coarse shapes
+# can be learned there at a fifth of the full price. Two optimizers share the work. The filters take steps of *Muon*:
+# momentum, then a few matrix products that make all directions of the step equally long, so that none is drowned by the
+# strongest. Biases and head take plain steps with momentum. All learning rates fall linearly to zero.
 
 # %% tags=["nbval-ignore-output"]
-changes = ["widths=[24, 48, 48]", "sizes=[16, 24]", "keep=[1.0]"]
-small = p2.configuration_from("fast", changes, epochs=2)
+changes = ["widths=[24, 48, 48]", "sizes=[16, 24]", "keep=[0.6]"]
+small = p2.configuration_from("fast", changes, epochs=2, batch_size=125)
 precision, reason = training.choose_precision(torch.device("cpu"))
 print(f"{torch.get_num_threads()} threads; {reason}")
 run = training.Training(small, images, labels, precision=precision)
-for _ in range(small["epochs"]):
-    epoch = run.run_epoch()
-    print(f"{epoch['seconds']:.0f} s, {epoch['accuracy']:.1%} of the training images right")
+epoch = run.run_epoch()
+print(f"{epoch['seconds']:.0f} s, {epoch['accuracy']:.1%} of these images right")
+
+# %% [markdown]
+# The second epoch shows the 20,000 images that are still unseen, and of the others the 10,000 with the largest loss, at
+# 24×24. So its images are the harder ones, and the accuracy on them says too little.
+
+# %% tags=["nbval-ignore-output"]
+epoch = run.run_epoch()
+print(f"{epoch['seconds']:.0f} s, {epoch['accuracy']:.1%} of these images right")
 
 # %%
 _, accuracy, _ = training.evaluate(run.network, test_images, test_labels)
