@@ -8,6 +8,9 @@ READY := $(VENV)/.ready
 PARALLEL := -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with=tests/nbval.cfg
 
+# Tests start dozens of processes; were compiled modules not kept, each would compile the same ones anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-oldest test-newest test-browser test-faults test-docs check data notebooks mlp cnn bench student submission theory-report lint coverage clean
 

@@ -767,9 +767,9 @@ def test_load_mnist_splits_50000_10000_and_scales(tmp_path):
 
 @pytest.mark.skipif("WORKBOOK_DATA" not in os.environ, reason="needs the real MNIST in $WORKBOOK_DATA")
 def test_runs_as_a_program_in_an_empty_folder(tmp_path):
-    """`python p1.py` with the real data, two epochs instead of all, writes the model and the two panels."""
+    """`python p1.py` with the real data, one epoch instead of all, writes the model and the two panels."""
     (tmp_path / "p1.py").write_text(Path(p1.__file__).read_text())
-    program = "import p1; p1.main(epochs=2)"
+    program = "import p1; p1.main(epochs=1)"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     last = done.stdout.strip().splitlines()[-1]

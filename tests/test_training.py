@@ -1,5 +1,6 @@
 """The training of Programming 2: images, optimizers, resumed trainings, several processes, and the command line."""
 
+import functools
 import json
 import math
 import os
@@ -22,7 +23,9 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def one_thread(monkeypatch):
+    """One thread, and a small matrix where its product is timed, which otherwise takes longer than a tiny epoch."""
+    monkeypatch.setattr(training, "matrix_peak", functools.partial(training.matrix_peak, side=64))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -109,6 +112,13 @@ def test_held_out_images_are_the_last_of_each_class():
     assert held.tolist() == [4, 5, 6, 7] and train.tolist() == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="too few"):
         training.hold_out(labels, 4)
+
+
+def test_a_part_of_the_data_is_read_alone(data):
+    name, *four = p2.load_data(data)
+    for part, arrays in (("train", four[:2]), ("test", four[2:])):
+        again, *alone = p2.load_data(data, [part])
+        assert again == name and len(alone) == 2 and all(map(torch.equal, alone, arrays))
 
 
 # ------------------------------------------------------------------------------------------------------ optimizers
@@ -404,15 +414,19 @@ def test_the_hand_in_is_the_same_code_and_runs_alone(data, tmp_path):
         assert (folder / name).read_bytes() == (ROOT / "helpers" / source).read_bytes(), f"copy {source} again"
         shutil.copy(folder / name, tmp_path)
     environment = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONPATH"} | {"WORKBOOK_DATA": str(data)}
-    alone = [sys.executable, "-S", "-c"]
-    code = (
-        f"import sys; sys.path[:0] = {[str(tmp_path), *site_packages()]!r}; import p2; sys.exit(p2.main(sys.argv[1:]))"
-    )
-    for more, words in ((["--help"], "--preset"), ([*TINY, "--epochs", "1"], "Test accuracy")):
-        done = subprocess.run(
-            [*alone, code, *more], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0 and words in done.stdout, done.stderr
+    code = f"""
+import sys
+sys.path[:0] = {[str(tmp_path), *site_packages()]!r}
+import p2
+try:
+    p2.main(["--help"])
+except SystemExit as end:
+    assert not end.code
+sys.exit(p2.main({[*TINY, "--epochs", "1"]!r}))
+"""
+    alone = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(alone, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "--preset" in done.stdout and "Test accuracy" in done.stdout, done.stderr
     assert (tmp_path / "build" / "p2" / "fast_seed0" / "p2_model.pkl").exists()
 
 

@@ -84,17 +84,18 @@ PRESETS = {"fast": FAST, "thorough": THOROUGH, "best": BEST}
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def load_data(path=None):
-    """(name, training images, training labels, test images, test labels) as tensors, images uint8 (n, 3, 32, 32).
+def load_data(path=None, parts=("train", "test")):
+    """(name, images and labels of each of `parts`) as tensors, images uint8 (n, 3, 32, 32).
 
     `path`: the file cifar10.npz or its folder; without it $WORKBOOK_DATA and data/ are searched, and inside the
     workbook's repository the data is downloaded if need be. Raises ValueError when there is none or it is no such file.
     """
+    keys = [f"{part}_{kind}" for part in parts for kind in ("images", "labels")]
     if path is None and __package__:
         from helpers import datasets
 
-        found = datasets.cifar10()
-        return found.name, *as_tensors([getattr(found, key) for key in datasets.KEYS])
+        found = datasets.cifar10(part=parts[0] if len(parts) == 1 else None)
+        return found.name, *as_tensors([getattr(found, key) for key in keys])
     folders = [path] if path else [os.environ.get("WORKBOOK_DATA"), "data", "."]
     files = [Path(folder) for folder in folders if folder]
     files = [file / "cifar10.npz" if file.is_dir() else file for file in files]
@@ -102,25 +103,25 @@ def load_data(path=None):
     if file is None:
         places = " or ".join(str(file) for file in files)
         raise ValueError(f"There is no data at {places}; name the folder of cifar10.npz with --data.")
-    keys = ("train_images", "train_labels", "test_images", "test_labels")
     try:
         with np.load(file, allow_pickle=False) as stored:
             arrays = [stored[key] for key in keys]
     except Exception as error:
         raise ValueError(f"{file} is damaged or not the file of arrays cifar10.npz ({error}); get it anew.") from None
-    for images, labels in (arrays[:2], arrays[2:]):
+    for images, labels in zip(arrays[::2], arrays[1::2], strict=True):
         good = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1:] == (32, 32, 3)
         if not good or labels.shape != images.shape[:1] or len(labels) == 0 or labels.max() >= len(cnn.CLASSES):
             raise ValueError(
                 f"{file} holds images {images.dtype} {images.shape} and labels {labels.shape}; "
                 "expected uint8 (n, 32, 32, 3) and (n,) with values 0 to 9."
             )
-    whole = (len(arrays[0]), len(arrays[2])) == (50_000, 10_000)
+    counts = {"train": 50_000, "test": 10_000}
+    whole = [len(labels) for labels in arrays[1::2]] == [counts[part] for part in parts]
     return "CIFAR-10" if whole else f"a part of {file}", *as_tensors(arrays)
 
 
 def as_tensors(arrays):
-    """Two pairs of images (n, 32, 32, 3) and labels (n,) in numpy as tensors, the images (n, 3, 32, 32)."""
+    """Pairs of images (n, 32, 32, 3) and labels (n,) in numpy as tensors, the images (n, 3, 32, 32)."""
     return [training.to_tensor(a) if a.ndim == 4 else torch.from_numpy(a.astype(np.int64)) for a in arrays]
 
 
@@ -419,7 +420,7 @@ def evaluate(options, say=print):
     """Print the accuracy of a saved model on the test images, and return it."""
     device = training.choose_device(options.device)
     network = cnn.load_model(options.evaluate).to(device, memory_format=training.memory_layout(device))
-    name, _, _, images, labels = load_data(options.data)
+    name, images, labels = load_data(options.data, ["test"])
     loss, accuracy, _ = training.evaluate(network, images, labels)
     say(f"{options.evaluate} on {name}: {accuracy:.2%} of {len(labels):,} test images right, loss {loss:.4f}.")
     return accuracy
