@@ -246,9 +246,8 @@ def first_page(history):
     write(
         page, y - 0.002,
         f"Hardware: {machine['processor']}{also}, {machine['cores']} cores; Python {machine['python']}, numpy "
-        f"{machine['numpy']}, {machine['blas']}. Every choice was made on the last 10,000 training images with "
-        "networks trained on the first 50,000; the chosen recipe was then trained on all 60,000. The test file was "
-        "read once for each trained network.",
+        f"{machine['numpy']}, {machine['blas']}. Every choice was made on the last 10,000 training images; then all "
+        "60,000 were learned, for as many epochs as five minutes allow. The test file was read once for each network.",
         size=9.6, width=98, color=style.GREY,
     )  # fmt: skip
     return page
