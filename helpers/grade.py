@@ -658,7 +658,7 @@ def main(arguments=None):
         print(error, file=sys.stderr)
         return 1
     print("\n".join(table(reports)))
-    if datasets.mnist().is_stand_in:
+    if datasets.mnist(part="test").is_stand_in:
         print("MNIST is not here, so no trained network was measured; run make data.")
     print(f"{len(reports)} files; {path}")
     return 0

@@ -115,7 +115,7 @@ def validation_error(recipe):
 def draw(history, model, path):
     """Draw the pages of the report into one PDF file."""
     mlp = p1.load_mlp(model)
-    data = datasets.mnist()
+    data = datasets.mnist(part="test")
     x, labels = data.test_images.reshape(-1, 784).astype(np.float32) / 255, data.test_labels.astype(int)
     probabilities = studies.probabilities(mlp, x)
     stored = history["final"]["seeds"][0]["test_error"]

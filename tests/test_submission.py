@@ -29,7 +29,7 @@ def report(path, *lines):
 @pytest.fixture(scope="module")
 def small_p2(tmp_path_factory):
     """A folder with p2.py, its modules, an untrained small network, and a report that states what it measures."""
-    if datasets.cifar10().is_stand_in:
+    if datasets.cifar10(part="test").is_stand_in:
         pytest.skip("no CIFAR-10 here")
     folder = tmp_path_factory.mktemp("p2")
     for name, source in {"p2.py": "p2.py", "cnn.py": "core/cnn.py", "training.py": "core/training.py"}.items():

@@ -5,6 +5,7 @@ question "P2" judges the accuracy, 5 points and up to 10 extra: of a number, whi
 which is measured on the 10,000 test images.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,8 +144,8 @@ _LOSS = Question(
 class AccuracyQuestion(BandQuestion):
     """A question answered by a test accuracy, which is believed, or by a trained network, which is measured."""
 
-    batch: int = 500
-    data: Callable = datasets.cifar10
+    batch: int = 250
+    data: Callable = functools.partial(datasets.cifar10, part="test")
 
     def judge(self, *given) -> Verdict:
         """Return the verdict with the points of the grade band; never raises on what a reader can pass."""

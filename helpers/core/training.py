@@ -485,7 +485,7 @@ def difference(key, theirs, mine):
 
 
 @torch.no_grad()
-def predict(network, images, average=False, batch_size=500, precision="float32"):
+def predict(network, images, average=False, batch_size=250, precision="float32"):
     """Probabilities (n, classes) of images (n, 3, height, width), on the CPU.
 
     With `average`, the mean of the logits over six views: as it is, shifted by a pixel up left and down right, and the
