@@ -111,12 +111,15 @@ def states(explorer, most=5):
 
 
 def without_photographs(explorer):
-    """Return the pixels of the present picture, with photographs, whose colours nobody chose, painted white."""
+    """Return the pixels of the present picture, with white where nobody chose the colours.
+
+    That is in photographs, and in maps in viridis, a scale made for all eyes.
+    """
     picture = pixels(explorer).copy()
     height, width = picture.shape[:2]
     across, up = explorer.scene.figure.bbox.size
     for image in (image for axes in explorer.scene.figure.axes for image in axes.images):
-        if np.ndim(image.get_array()) == 3:
+        if np.ndim(image.get_array()) == 3 or image.cmap.name == "viridis":
             box = image.get_window_extent()
             rows = slice(int(height * (1 - box.y1 / up)), int(height * (1 - box.y0 / up)) + 1)
             picture[rows, int(width * box.x0 / across) : int(width * box.x1 / across) + 1] = 255
