@@ -56,6 +56,8 @@ def test_a_reader_of_the_student_edition(edition, tmp_path, name):
     assert float(found["progress"][-1][1]) >= possible
     if possible:
         assert set(found["explorers"]) <= {"Explorer"}, "the explorers stay closed though all is answered"
+    if any("not real data" in text for text in found["printed"].values()):
+        return  # what is stored is about the real images
     for cell in cells(nbformat.read(edition / "notebooks" / name, as_version=4)):
         if "nbval-ignore-output" not in cell.metadata.get("tags", []):
             for output in cell.outputs:
@@ -122,7 +124,7 @@ print(json.dumps(found))
 
 def test_the_edition_is_the_same_when_built_again_and_spares_other_folders(edition, tmp_path, capsys):
     before = {p.relative_to(edition): p.read_bytes() for p in edition.rglob("*") if p.is_file()
-              and "__pycache__" not in p.parts}  # fmt: skip
+              and "__pycache__" not in p.parts and p.suffix != ".lock"}  # fmt: skip  # of a search for data
     again = student.build(tmp_path / "again")
     assert {p.relative_to(again): p.read_bytes() for p in again.rglob("*") if p.is_file()} == before
     (tmp_path / "mine").mkdir()
