@@ -247,7 +247,8 @@ def first_page(history):
         page, y - 0.002,
         f"Hardware: {machine['processor']}{also}, {machine['cores']} cores; Python {machine['python']}, numpy "
         f"{machine['numpy']}, {machine['blas']}. Every choice was made on the last 10,000 training images; then all "
-        "60,000 were learned, for as many epochs as five minutes allow. The test file was read once for each network.",
+        "60,000 were learned, for as many epochs as five minutes allow. The test file was read once for each network here, and before for networks "
+        "of recipes since replaced; it decided nothing.",
         size=9.6, width=98, color=style.GREY,
     )  # fmt: skip
     return page

@@ -297,7 +297,7 @@ print(f"{epoch['seconds']:.0f} s, {epoch['accuracy']:.1%} of these images right"
 
 # %% [markdown]
 # The second epoch shows the 20,000 images that are still unseen, and of the others the 10,000 with the largest loss, at
-# 24×24. So its images are the harder ones, and the accuracy on them says too little.
+# 24×24. These are harder than the images at large, so the network knows more than the accuracy on them shows.
 
 # %% tags=["nbval-ignore-output"]
 epoch = run.run_epoch()
