@@ -1,23 +1,17 @@
 """Collect what `python -m helpers.train_mlp` trained into artifacts/p1/, and draw p1_report.pdf."""
 
 import contextlib
-import io
 import shutil
-import textwrap
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_pdf import PdfPages
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from helpers import datasets, files, style
+from helpers import datasets, files, report, style
 from helpers.core import mlp as p1
 from helpers.core import mlp_studies as studies
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "p1"
-PAGE = (8.27, 11.69)  # A4 in inches
-METADATA = {"Title": "Programming 1: a numpy MLP on MNIST", "CreationDate": None}  # equal content, equal file
+METADATA = {"Title": "Programming 1: a numpy MLP on MNIST"}
 TITLES = {"handout": "As the handout asks", "best": "What numpy can do", "final": "The same, on all images"}
 
 
@@ -122,71 +116,14 @@ def draw(history, model, path):
     error = float((probabilities.argmax(axis=1) != labels).mean())
     if error != stored:
         raise ValueError(f"The model misreads {percent(error)} of the test images, its history says {percent(stored)}.")
-    written = io.BytesIO()  # matplotlib, writing on a full disk, ends in an error of zlib
-    with style.context(), PdfPages(written, metadata=METADATA) as pdf:
-        for page in (first_page(history), curves_page(history), mistakes_page(data.test_images, labels, probabilities)):
-            pdf.savefig(page)
-    Path(path).write_bytes(written.getvalue())
+    with style.context():
+        pages = [first_page(history), curves_page(history), mistakes_page(data.test_images, labels, probabilities)]
+    Path(path).write_bytes(report.pdf(pages, METADATA))
 
 
 def new_page(number, title):
     """An empty page with its heading and its number."""
-    page = Figure(figsize=PAGE)
-    page.text(0.09, 0.945, title, fontsize=18, weight="bold", color=style.INK)
-    page.add_artist(_line(page, 0.932))
-    page.text(0.91, 0.035, f"Programming 1 · page {number} of 3", fontsize=8.5, color=style.GREY, ha="right")
-    return page
-
-
-def _line(page, y):
-    from matplotlib.lines import Line2D
-
-    return Line2D([0.09, 0.91], [y, y], color=style.FAINT, linewidth=1.2, transform=page.transFigure)
-
-
-def write(page, y, text, width=92, size=10.5, x=0.09, **options):
-    """Write a paragraph with its first line at height y; return the height below it."""
-    lines = textwrap.wrap(text, width)
-    page.text(x, y, "\n".join(lines), fontsize=size, va="top", linespacing=1.45, **options)
-    return y - len(lines) * size * 1.45 / 72 / PAGE[1] - 0.012
-
-
-def heading(page, y, text):
-    page.text(0.09, y, text, fontsize=13, weight="bold", color=style.BLUE, va="top")
-    return y - 0.030
-
-
-def table(page, y, rows, columns, size=9.6):
-    """Write rows of text at the given left edges (in page widths); the first row is the heading."""
-    for i, row in enumerate(rows):
-        for left, cell in zip(columns, row, strict=True):
-            page.text(left, y, cell, fontsize=size, va="top", weight="bold" if i == 0 else "normal")
-        lines = max(cell.count("\n") + 1 for cell in row)
-        y -= 0.0205 * lines if lines == 1 else 0.0185 * lines + 0.002
-        if i == 0:
-            page.add_artist(_line(page, y + 0.004))
-            y -= 0.004
-    return y - 0.010
-
-
-def architecture(page, box, sizes, captions):
-    """Draw the layers as boxes from left to right, heights by the logarithm of their sizes."""
-    axes = page.add_axes(box)
-    axes.set(xlim=(0, 10), ylim=(0, 4))
-    axes.set_axis_off()
-    centres = np.linspace(0.9, 9.1, len(sizes))
-    for i, (centre, size, caption) in enumerate(zip(centres, sizes, captions, strict=True)):
-        height = 0.55 + 0.85 * np.log2(size) / np.log2(1024) * 2.2
-        colour = style.SKY if 0 < i < len(sizes) - 1 else style.FAINT
-        axes.add_patch(FancyBboxPatch((centre - 0.55, 2.2 - height / 2), 1.1, height, boxstyle="round,pad=0.06",
-                                      facecolor=colour, alpha=0.55, edgecolor=style.GREY))  # fmt: skip
-        axes.text(centre, 2.2, f"{size}", ha="center", va="center", fontsize=13, weight="bold")
-        axes.text(centre, 0.1, caption, ha="center", va="top", fontsize=9.5, color=style.INK)
-        if i:
-            start = centres[i - 1] + 0.68
-            axes.add_patch(FancyArrowPatch((start, 2.2), (centre - 0.68, 2.2), arrowstyle="-|>", mutation_scale=13,
-                                           color=style.INK))  # fmt: skip
-            axes.text((start + centre - 0.68) / 2, 2.42, f"W{i - 1}, b{i - 1}", ha="center", fontsize=9)
+    return report.new_page(title, f"Programming 1 · page {number} of 3")
 
 
 def first_page(history):
@@ -201,7 +138,7 @@ def first_page(history):
     seeds = final["seeds"]
     points = studies.grade_points(final["test_error_mean"])
     band = {10: "below 5 %", 5: "5 to 10 %", 3: "10 to 20 %", 0: "20 % or more"}[points]
-    y = write(
+    y = report.write(
         page, 0.915,
         f"Final test error: {percent(final['test_error_mean'])} ± {percent(final['test_error_std'])} (mean ± standard "
         f"deviation over {len(seeds)} seeds), trained with nothing but numpy. Grade band: {band}, {points} points. "
@@ -210,16 +147,21 @@ def first_page(history):
         "side by side in one larger network (p1.five_views), of which four see the image moved by half a pixel: "
         f"{over_views(seeds)}.",
     )  # fmt: skip
-    y = heading(page, y - 0.004, "Architecture")
+    y = report.heading(page, y - 0.004, "Architecture")
     hidden = [f"{chosen['activation']}" for _ in sizes[1:-1]]
-    architecture(page, [0.07, y - 0.152, 0.86, 0.16], sizes, ["pixels / 255", *hidden, "logits, softmax"])
-    y = write(
-        page, y - 0.172,
+    words = ["pixels / 255", *hidden, "logits, softmax"]
+    blocks = [
+        (0.2 + 0.08 * np.log2(size), f"{size}", caption, f"W{i - 1}, b{i - 1}")
+        for i, (size, caption) in enumerate(zip(sizes, words, strict=True))
+    ]
+    report.chain(page, [0.06, y - 0.108, 0.88, 0.10], blocks)
+    y = report.write(
+        page, y - 0.138,
         f"{parameters:,} weights and biases in float32; {fields}softmax cross-entropy through log-sum-exp; gradients "
         "of the mean loss by backpropagation, checked against central differences and automatic differentiation to a "
         "relative error below 1e-7.",
     )  # fmt: skip
-    y = heading(page, y - 0.006, "Two recipes")
+    y = report.heading(page, y - 0.006, "Two recipes")
     rows = [["", *(TITLES[recipe] for recipe in ("handout", "best"))]]
     for key, name in (("hiddens", "hidden layers"), ("activation", "activation"), ("weight_init_fn", "initial weights"),
                       ("batch_size", "batch size"), ("lr", "learning rate"), ("momentum", "momentum"),
@@ -228,9 +170,9 @@ def first_page(history):
     chose, learned = (history[recipe]["settings"]["epochs"] for recipe in ("best", "final"))
     told = f"{chose}; on all 60,000 images {learned}"
     rows.append(["epochs", f"{handout['settings']['epochs']}", told])
-    rows.append(["images", "as they are", "distorted anew each time; hard\nones come more often"])
-    y = table(page, y, rows, (0.09, 0.27, 0.58))
-    y = heading(page, y - 0.004, "Results")
+    rows.append(["images", "as they are", "distorted anew each time; hard ones come more often"])
+    y = report.table(page, y, rows, (0.09, 0.27, 0.58))
+    y = report.heading(page, y - 0.004, "Results")
     rows = [["", *TITLES.values()]]
     for name, of in (
         ("test error", lambda r: f"{percent(r['test_error_mean'])} ± {percent(r['test_error_std'])}"),
@@ -240,16 +182,16 @@ def first_page(history):
         ("time a seed", lambda r: training_time(r["seeds"])),
     ):
         rows.append([name, *(of(history[recipe]) for recipe in TITLES)])
-    y = table(page, y, rows, (0.09, 0.225, 0.455, 0.69))
+    y = report.table(page, y, rows, (0.09, 0.22, 0.443, 0.67), size=9.2)
     machine, other = seeds[0]["machine"], handout["seeds"][0]["machine"]
     also = f" ({TITLES['handout']}: {other['processor']})" if other["processor"] != machine["processor"] else ""
-    write(
+    report.write(
         page, y - 0.002,
         f"Hardware: {machine['processor']}{also}, {machine['cores']} cores; Python {machine['python']}, numpy "
         f"{machine['numpy']}, {machine['blas']}. Every choice was made on the last 10,000 training images; then all "
-        "60,000 were learned, for as many epochs as five minutes allow. The test file was read once for each network here, and before for networks "
-        "of recipes since replaced; it decided nothing.",
-        size=9.6, width=98, color=style.GREY,
+        "60,000 were learned, for as many epochs as five minutes allow. The test file was read once for each network "
+        "here, and before for networks of recipes since replaced; it decided nothing.",
+        size=9.6, color=style.GREY,
     )  # fmt: skip
     return page
 
@@ -283,12 +225,12 @@ def curves_page(history):
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axes.yaxis.set_minor_formatter(lambda value, _: "")
             axes.legend()
-    write(
+    report.write(
         page, 0.590,
         "The network soon knows its 50,000 images by heart, and from then on the validation curves stand still. "
         "Weights from N(0, 1) saturate the sigmoids of the first layer, so most of what it sees is left to chance.",
     )  # fmt: skip
-    write(
+    report.write(
         page, 0.170,
         "Here the training curves stay above the validation curves. They are measured on distorted images, among which "
         "those that the network finds hard come more often; the validation images are shown as they are.",
@@ -315,7 +257,7 @@ def mistakes_page(images, labels, probabilities):
     axes.grid(False)
     worst = wrong[np.argsort(-probabilities[wrong, read[wrong]], kind="stable")][:40]
     page.text(0.09, 0.475, "Those it was surest about", fontsize=13, weight="bold", color=style.BLUE)
-    write(
+    report.write(
         page,
         0.465,
         "Each digit with its label, what it was read as, and the probability given to that reading.",
@@ -323,7 +265,7 @@ def mistakes_page(images, labels, probabilities):
     )
     for k, i in enumerate(worst):
         row, column = divmod(k, 10)
-        cell = page.add_axes([0.09 + 0.083 * column, 0.335 - 0.092 * row, 0.072, 0.072 * PAGE[0] / PAGE[1]])
+        cell = page.add_axes([0.09 + 0.083 * column, 0.335 - 0.092 * row, 0.072, 0.072 * report.WIDTH / report.HEIGHT])
         cell.imshow(images[i], cmap="gray_r", vmin=0, vmax=255)
         cell.set_axis_off()
         cell.set_title(f"{labels[i]} → {read[i]}\n{probabilities[i, read[i]]:.0%}", fontsize=7.8, weight="normal",

@@ -10,28 +10,35 @@ differ in the seed only, and the report gives each preset's mean and standard de
 """
 
 import argparse
-import io
 import json
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_pdf import PdfPages
 
-from helpers import files, p2, style
+from helpers import files, p2, report, style
 from helpers.core import cnn, cnn_studies, training
 from helpers.figures import cnn as figures
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HAND_IN = REPOSITORY / "artifacts" / "p2"
 CODE = {"p2.py": "p2.py", "cnn.py": "core/cnn.py", "training.py": "core/training.py"}
-A4 = {"width": 8.27, "height": 11.69}
-METADATA = {"Title": "Programming 2: a CNN on CIFAR-10", "CreationDate": None}  # the same file from the same content
+METADATA = {"Title": "Programming 2: a CNN on CIFAR-10"}
+CHOICES_SAID = (
+    "Settings of the preset fast were chosen on 5,000 training images held out (the last 500 of each class), and so "
+    "were width, epochs and hard images of thorough. What best changes was not compared there. Then the network was "
+    "trained on all 50,000 and the test images read once for each number above. Accuracies are those of single "
+    "images, without averaging over views, unless it says so. A budget is seconds of training times the speed of a "
+    "plain matrix product in them, so it depends less on the machine."
+)
 LAYERS_SAID = (
     "After each group's first convolution: max-pooling 2×2. After every convolution: batch normalisation (a bias, no "
     "scale) and GELU. Before the head: the largest value of each channel. The whitening filters are computed from the "
     "training images and not trained; their bias is, in the first part whitening_epochs of the epochs."
+)
+CURVES_SAID = (
+    "Both are of augmented training images, averaged over each epoch while the network learned; a star is the test "
+    "accuracy at the end."
 )
 ABLATION_SAID = (
     "Accuracy on the 5,000 held-out training images, one run each, and the difference, in points, to the unchanged "
@@ -71,45 +78,30 @@ def read_history(folder, finished):
     return history
 
 
-def seeds_lines(record):
-    """For each preset that was trained with several seeds: its test accuracies, what it took, and the command."""
-    lines = []
-    for preset in dict.fromkeys(entry["preset"] for entry in record["seeds"]):
-        histories = cnn_studies.of_preset(record, preset)
+def seeds_table(record):
+    """The rows of a table: for each preset that was trained with several seeds, its accuracies and what it took."""
+    rows = [["preset", "test accuracy", "each seed (%)", "over six views", "seconds", "budget"]]
+    for preset, histories in presets(record):
         single, averaged = (
             [100 * history[key]["accuracy"] for history in histories] for key in ("test", "test_six_views")
         )
         seconds = sorted({f"{history['seconds']:.0f}" for history in histories}, key=int)
-        threads = sorted({history["machine"]["threads"] for history in histories})
         budget = np.mean([history["budget_tflop"] for history in histories])
-        lines += ["", f"# The preset {preset}"]
-        lines += wrap(
-            f"{spread(single)} over {len(single)} seed{'s' * (len(single) > 1)} "
-            f"({', '.join(f'{v:.2f}' for v in single)}), "
-            f"{spread(averaged)} with the mean over six views, "
-            f"{' to '.join(dict.fromkeys([seconds[0], seconds[-1]]))} s on {' or '.join(map(str, threads))} threads, "
-            f"a budget of {budget:.0f} TFLOP",
-            92,
-        )
-        lines += wrap(f"command: {histories[0]['command']}{' (and the other seeds)' * (len(single) > 1)}", 92)
-    return lines
+        each = ", ".join(f"{v:.2f}" for v in single)
+        took = " to ".join(dict.fromkeys([seconds[0], seconds[-1]]))
+        rows.append([preset, spread(single), each, spread(averaged), took, f"{budget:.0f} TFLOP"])
+    return rows
+
+
+def presets(record):
+    """The presets among the record's seeds, each with its trainings."""
+    names = dict.fromkeys(entry["preset"] for entry in record["seeds"])
+    return [(name, cnn_studies.of_preset(record, name)) for name in names]
 
 
 def spread(values):
     """Mean ± standard deviation of percentages."""
     return f"{np.mean(values):.2f}{f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''} %"
-
-
-def text(ax, lines, size=9.5):
-    """Write lines into an empty axes, from the top; a line that begins with # is a heading."""
-    ax.set_axis_off()
-    y = 1.0
-    height = ax.get_figure().get_size_inches()[1] * ax.get_position().height
-    for line in lines:
-        heading = line.startswith("# ")
-        look = {"fontsize": size + 3, "weight": "bold"} if heading else {"fontsize": size, "family": "DejaVu Sans Mono"}
-        ax.text(0, y, line.removeprefix("# "), transform=ax.transAxes, va="top", in_layout=False, **look)
-        y -= (0.34 if heading else 0.2) / height
 
 
 def write_report(data, folder=HAND_IN):
@@ -126,168 +118,168 @@ def write_report(data, folder=HAND_IN):
     matrix = cnn_studies.confusion(labels, probabilities.argmax(1))
     pixels = images.permute(0, 2, 3, 1).numpy()
     cnn_studies.write_answers(folder / "p2_test.npz", pixels, probabilities)
-    pages = [
-        first_page(name, network, accuracy, loss, record),
-        architecture_page(network, shipped),
-        curves_page(shipped, cnn_studies.of_preset(record, "fast")),
-        classes_page(matrix),
-        images_page(pixels, labels, probabilities),
-        ablation_page(record),
-    ]
-    path = folder / "p2_report.pdf"
-    written = io.BytesIO()  # matplotlib, writing on a full disk, ends in an error of zlib
-    with style.context(), PdfPages(written, metadata=METADATA) as pdf:
-        for page in pages:
-            pdf.savefig(page)
-    cnn.replace_file(path, written.getvalue())
+    with style.context():
+        pages = [
+            first_page(name, network, accuracy, loss, record),
+            architecture_page(network),
+            settings_page(record),
+            curves_page(shipped, cnn_studies.of_preset(record, "fast")),
+            classes_page(matrix),
+            images_page(pixels, labels, probabilities),
+        ]
+    cnn.replace_file(folder / "p2_report.pdf", report.pdf(pages, METADATA))
     return accuracy
 
 
-def page(**subplots):
-    fig, axes = style.figure(**A4, **subplots)
-    fig.get_layout_engine().set(rect=(0.05, 0.04, 0.9, 0.92))
-    return fig, axes
+def new_page(number, title):
+    """An empty page with its heading and its number."""
+    return report.new_page(title, f"Programming 2 · page {number} of 6")
 
 
 def first_page(name, network, accuracy, loss, record):
     """What came out, in numbers."""
-    fig, ax = page()
     shipped = record["shipped"]
     machine, tests = shipped["machine"], shipped["test"]
-    lines = [
-        "# Programming 2: a convolutional network on CIFAR-10",
-        "",
-        "# The shipped model, p2_model.pkl",
-        f"test accuracy          {accuracy:.2%} of {tests['images']:,} test images ({name}), loss {loss:.4f}, float32",
-        f"grade band             {cnn_studies.grade(accuracy)[1]}",
-        f"while training         {tests['accuracy']:.2%} in {machine['precision']}, when it ended",
-        f"mean over six views    {shipped['test_six_views']['accuracy']:.2%} (the image, shifted, mirrored)",
-        f"parameters             {cnn.parameter_count(network):,}",
-        f"one forward pass       {cnn.forward_flops(network) / 1e6:.0f} MFLOP an image",
-        f"training               {len(shipped['epochs'])} epochs, {shipped['seconds']:.0f} s, "
-        f"{shipped['tflop']:.0f} TFLOP computed",
-        *([f"                       {shipped['note']}"] if "note" in shipped else []),
-        f"budget                 {shipped['budget_tflop']:.0f} TFLOP: seconds x the speed of a matrix product then",
-        *([f"memory                 at most {shipped['peak_memory_gb']:.1f} GB"] if shipped["peak_memory_gb"] else []),
-        f"hardware               {machine['processor']}, {machine['device']}, "
-        f"{machine['threads']} threads, {machine['precision']}",
-        f"software               Python {machine['python']}, PyTorch {machine['torch']}, numpy {machine['numpy']}",
-        f"seed                   {shipped['seed']}",
-        *wrap(f"command                {shipped['command']}", 92, " " * 23),
-        *seeds_lines(record),
-        "",
-        "# How it was done",
-        *wrap(
-            "Settings of the preset fast were chosen on 5,000 training images held out (the last 500 of each class), "
-            "and so were width, epochs and hard images of thorough. What best changes was not compared there. "
-            "Then the network was trained on all 50,000 and the test images read once for each "
-            "number above. Accuracies are those of single images, without averaging over views, unless it says so.",
-            92,
-        ),
-    ]
-    text(ax, lines)
-    return fig
+    page = new_page(1, "A convolutional network tells objects apart")
+    y = report.write(
+        page, 0.915,
+        f"The shipped model has a test accuracy of {accuracy:.2%} on {name}. Averaged over six views of each image, "
+        f"shifted and mirrored, it is {shipped['test_six_views']['accuracy']:.2%}.",
+    )  # fmt: skip
+    y = report.heading(page, y - 0.004, "The shipped model, p2_model.pkl")
+    rows = [
+        ["test accuracy", f"{accuracy:.2%} of {tests['images']:,} test images, loss {loss:.4f}, in float32"],
+        ["grade band", cnn_studies.grade(accuracy)[1]],
+        ["while training", f"{tests['accuracy']:.2%} in {machine['precision']}, when it ended"],
+        ["size", f"{cnn.parameter_count(network):,} parameters; a forward pass takes "
+                 f"{cnn.forward_flops(network) / 1e6:.0f} MFLOP an image"],
+        ["training", f"{len(shipped['epochs'])} epochs, {shipped['seconds']:.0f} s"
+                     f"{', ' + shipped['note'] if 'note' in shipped else ''}; {shipped['tflop']:.0f} TFLOP computed, a "
+                     f"budget of {shipped['budget_tflop']:.0f} TFLOP"],
+        *([["memory", f"at most {shipped['peak_memory_gb']:.1f} GB"]] if shipped["peak_memory_gb"] else []),
+        ["hardware", f"{machine['processor']}, {machine['device']}, {cnn_studies.threads(machine)}, "
+                     f"{machine['precision']}"],
+        ["software", f"Python {machine['python']}, PyTorch {machine['torch']}, numpy {machine['numpy']}"],
+        ["seed", f"{shipped['seed']}"],
+    ]  # fmt: skip
+    y = report.table(page, y, rows, (report.LEFT, 0.26), head=False)
+    if record["seeds"]:
+        y = report.heading(page, y, "The presets, over several seeds")
+        y = report.table(page, y, seeds_table(record), (report.LEFT, 0.195, 0.345, 0.545, 0.695, 0.805), size=9)
+    y = report.heading(page, y, "The commands")
+    for which, history in [("shipped", shipped), *((preset, first) for preset, (first, *_) in presets(record))]:
+        below = report.write(page, y, history["command"], size=8, x=0.195, family=report.MONO)
+        report.write(page, y, which, size=9)
+        y = below + 0.004
+    y = report.heading(page, y - 0.004, "How it was done")
+    report.write(page, y, CHOICES_SAID)
+    return page
 
 
-def wrap(sentence, width, indent=""):
-    return textwrap.wrap(sentence, width, subsequent_indent=indent, break_on_hyphens=False)
+def architecture_page(network):
+    """The layers: what each gives, its weights, its arithmetic."""
+    page = new_page(2, "Architecture, for one image of 32×32")
+    columns = cnn_studies.layers(network)
+    shapes = {"image": "3×32×32"}
+    for layer, shape in zip(columns["layer"][:-1], columns["output"][:-1], strict=True):
+        shapes[layer.split(",")[0]] = shape  # of a group its last convolution's
+    blocks = []
+    for part, shape in shapes.items():
+        channels, _, places = shape.partition("×")
+        height = 0.2 + 0.16 * np.log2(int(places.split("×")[0])) if places else 0.3
+        caption = f"{part}\n{places or 'logits'}" + f"\n{network.depth} convolutions" * part.startswith("group")
+        blocks.append((height, channels, caption, ""))
+    report.chain(page, [0.06, 0.80, 0.88, 0.105], blocks)
+    rows = [["layer", "output", "weights", "MFLOP"]]
+    for layer, shape, weights, flops in zip(*columns.values(), strict=True):
+        rows.append([layer, shape, f"{weights:,}", f"{flops:.1f}"])
+    y = report.table(page, 0.725, rows, (report.LEFT, 0.54, 0.72, report.RIGHT), align="lrrr")
+    report.write(page, y - 0.004, f"With the biases: {cnn.parameter_count(network):,} parameters. {LAYERS_SAID}")
+    return page
 
 
-def architecture_page(network, shipped):
-    """Layers, and every setting of the training."""
-    fig, ax = page()
-    rows = [f"{'layer':32}{'output':>16}{'weights':>13}{'MFLOP':>9}"]
-    for layer, shape, weights, flops in zip(*cnn_studies.layers(network).values(), strict=True):
-        rows.append(f"{layer:32}{shape:>16}{weights:13,}{flops:9.1f}")
-    rows += ["", f"With the biases: {cnn.parameter_count(network):,} parameters."]
-    settings = [f"{key:20}{json.dumps(value)}" for key, value in shipped["configuration"].items()]
-    text(
-        ax,
-        [
-            "# Architecture, for one image of 32×32",
-            *rows,
-            "",
-            *wrap(LAYERS_SAID, 92),
-            "",
-            "# Recipe: the settings of p2.py, each explained there",
-            *settings,
-        ],
+def settings_page(record):
+    """Every setting of the training, and what some of them buy on held-out images."""
+    page = new_page(3, "Recipe")
+    settings = [[key, json.dumps(value)] for key, value in record["shipped"]["configuration"].items()]
+    y = report.write(page, 0.915, "The settings of the shipped model's training, each explained in p2.py.")
+    half = -(-len(settings) // 2)
+    lower = min(
+        report.table(page, y, part, columns, head=False, right=columns[1] + 0.19)
+        for part, columns in ((settings[:half], (report.LEFT, 0.27)), (settings[half:], (0.53, 0.71)))
     )
-    return fig
+    y = report.heading(page, lower, "What some settings buy")
+    ablation = record["ablation"]
+    if not ablation:
+        report.write(page, y, "No ablation was run.")
+        return page
+    columns = cnn_studies.ablation(record)
+    differences = columns.get("difference", [None] * len(ablation))
+    rows = [["validation", "difference", "seconds", "TFLOP", "change"]]
+    for entry, change, difference in zip(ablation, columns["changed"], differences, strict=True):
+        told = "" if difference is None else f"{difference:+.2f}"
+        accuracy = entry["epochs"][-1]["validation_accuracy"]
+        rows.append([f"{accuracy:.2%}", told, f"{entry['seconds']:.0f}", f"{entry['budget_tflop']:.1f}", change])
+    y = report.write(page, y, ABLATION_SAID)
+    report.table(page, y, rows, (0.18, 0.29, 0.385, 0.47, 0.51), align="rrrr")
+    return page
 
 
 def curves_page(shipped, seeds):
     """Loss and accuracy over the epochs, of the shipped model above and of the seeds below."""
-    fig, axes = page(nrows=2, ncols=2)
-    figures.draw_curves(axes[0], [shipped], ["shipped model"])
+    page = new_page(4, "Loss and accuracy over the epochs")
+    report.write(page, 0.915, CURVES_SAID)
+    rows = [(0.595, "The shipped model", [shipped], ["shipped model"])]
     if seeds:
-        figures.draw_curves(axes[1], seeds[:6], [f"fast, seed {history['seed']}" for history in seeds[:6]])
-    else:
-        fig.delaxes(axes[1, 0]), fig.delaxes(axes[1, 1])
-    fig.suptitle(
-        "Loss and accuracy on augmented training images, averaged over each epoch while the network learned.\n"
-        "From its third epoch on, fast is shown only the images it found hardest.\n"
-        "A star is the test accuracy at the end.",
-        fontsize=10,
-        y=0.97,
-    )
-    fig.get_layout_engine().set(rect=(0.05, 0.04, 0.9, 0.87))
-    return fig
+        labels = [f"seed {history['seed']}" for history in seeds[:6]]
+        rows.append((0.215, "The preset fast", seeds[:6], labels))
+        said = "From its third epoch on it is shown only the images it found hardest, so the accuracy falls at first."
+        report.write(page, 0.165, said)
+    for bottom, title, histories, labels in rows:
+        report.heading(page, bottom + 0.268, title)
+        axes = [page.add_axes((left, bottom, 0.34, 0.205)) for left in (0.13, 0.57)]
+        figures.draw_curves(axes, histories, labels)
+    return page
 
 
 def classes_page(matrix):
     """Confusions and the accuracy of each class."""
-    fig, axes = page(nrows=2, gridspec_kw={"height_ratios": [1.5, 1]})
-    figures.draw_confusion(axes[0], matrix, cnn.CLASSES)
-    axes[0].set_title("Confusion matrix on the test images")
+    page = new_page(5, "Which classes it confuses")
+    axes = page.add_axes((0.20, 0.50, 0.64, 0.39))
+    figures.draw_confusion(axes, matrix, cnn.CLASSES)
+    axes.set_aspect("auto")
+    axes.set_title("Confusion matrix of the test images")
+    y = report.heading(page, 0.405, "Each class")
     recall, precision = cnn_studies.per_class(matrix)
-    rows = [f"{'class':12}{'recognised':>12}{'answers right':>16}"]
-    rows += [f"{c:12}{r:12.1%}{p:16.1%}" for c, r, p in zip(cnn.CLASSES, recall, precision, strict=True)]
-    most = [f"{cnn.CLASSES[i]} taken for {cnn.CLASSES[j]}: {n}" for i, j, n in cnn_studies.worst_confusions(matrix)]
-    text(axes[1], ["# Each class", *rows, "", *most])
-    return fig
+    rows = [["class", "recognised", "answers right"]]
+    rows += [[c, f"{r:.1%}", f"{p:.1%}"] for c, r, p in zip(cnn.CLASSES, recall, precision, strict=True)]
+    report.table(page, y, rows, (report.LEFT, 0.33, 0.47), align="lrr", right=0.47)
+    most = [
+        [f"{cnn.CLASSES[i]} taken for {cnn.CLASSES[j]}", f"{n}"] for i, j, n in cnn_studies.worst_confusions(matrix)
+    ]
+    report.table(page, y, [["most frequent mistakes", "images"], *most], (0.55, 0.89), align="lr", right=0.89)
+    return page
 
 
 def images_page(images, labels, probabilities):
     """Best and worst predictions."""
-    fig, axes = page(nrows=8, ncols=6)
-    rows = (
-        ("Surest and right", cnn_studies.surest(probabilities, labels, True, 12)),
-        ("Right, but only just", cnn_studies.doubtful(probabilities, labels, 12)),
+    page = new_page(6, "Best and worst predictions")
+    report.write(page, 0.915, "The answer and its probability, and below it the truth where it differs.")
+    groups = (
+        ("Surest and right", cnn_studies.surest(probabilities, labels, True, 16)),
+        ("Right, but only just", cnn_studies.doubtful(probabilities, labels, 16)),
         ("Surest and wrong", cnn_studies.surest(probabilities, labels, False, 24)),
     )
-    start = 0
-    for title, indices in rows:
-        stop = start + -(-len(indices) // 6)
-        figures.draw_answers(axes[start:stop].flat, images, labels, probabilities, indices, cnn.CLASSES)
-        axes[start, 0].set_ylabel(title, fontsize=9)
-        start = stop
-    for ax in axes[start:].flat:
-        ax.set_axis_off()
-    fig.suptitle("Best and worst predictions: answer and probability, below it the truth where it differs", fontsize=11)
-    return fig
-
-
-def ablation_page(record):
-    """What some settings buy, on validation images."""
-    fig, ax = page()
-    ablation = record["ablation"]
-    lines = ["# What some settings buy"]
-    if ablation:
-        columns = cnn_studies.ablation(record)
-        differences = columns.get("difference", [None] * len(ablation))
-        lines += wrap(ABLATION_SAID, 92)
-        lines += ["", f"{'validation':>11}{'difference':>12}{'seconds':>9}{'budget':>8}  change"]
-        for entry, change, difference in zip(ablation, columns["changed"], differences, strict=True):
-            said = wrap(change, 54)
-            accuracy = entry["epochs"][-1]["validation_accuracy"]
-            told = "" if difference is None else f"{difference:+.2f}"
-            lines.append(f"{accuracy:11.2%}{told:>12}{entry['seconds']:9.0f}{entry['budget_tflop']:8.1f}  {said[0]}")
-            lines += [" " * 42 + more for more in said[1:]]
-    else:
-        lines.append("No ablation was run.")
-    text(ax, lines, size=9)
-    return fig
+    y, side = 0.885, 0.078
+    for title, indices in groups:
+        y = report.heading(page, y, title) - 0.020
+        for start in range(0, len(indices), 8):
+            height = side * report.WIDTH / report.HEIGHT
+            row = [page.add_axes((report.LEFT + 0.1063 * k, y - height, side, height)) for k in range(8)]
+            figures.draw_answers(row, images, labels, probabilities, indices[start : start + 8], cnn.CLASSES)
+            y -= height + 0.034
+        y += 0.008
+    return page
 
 
 def main(arguments=None):
