@@ -17,11 +17,16 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# pip would compile all modules, twelve thousand, one after another; Python compiles the few that are used, once. The
+# large ones are used here, so that the first start does not wait for them; one that fails, check_environment explains.
+USED := import ipywidgets, jupyterlab.labapp, matplotlib.pyplot, scipy.signal, sympy, torch
+
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"The workbook needs Python 3.11 or newer; $(PYTHON) is {v.major}.{v.minor}. Install one and name it: make lab PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile -r requirements.txt
+	@$(BIN)/python -c '$(USED)' 2> /dev/null || true
 	@touch $@
 
 lab: $(READY) ## set up if needed and open JupyterLab on the first notebook
@@ -82,7 +87,7 @@ test-oldest test-newest: test-%: .venv-%/.ready
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --upgrade pip
 	.venv-$*/bin/python tests/versions.py $* > .venv-$*/requirements.txt
-	.venv-$*/bin/python -m pip install --quiet -r .venv-$*/requirements.txt
+	.venv-$*/bin/python -m pip install --quiet --no-compile -r .venv-$*/requirements.txt
 	@touch $@
 
 clean: ## remove the environment and everything built (data/ stays)

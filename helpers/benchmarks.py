@@ -511,10 +511,11 @@ def setup(quick, left_out, install=False):
         (ROOT / "build").mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="setup-", dir=ROOT / "build") as folder:
             python = Path(folder) / ("Scripts" if os.name == "nt" else "bin") / "python"
-            pip = [str(python), "-m", "pip", "install", "--quiet", "--no-cache-dir"]
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-compile"]
+            (used,) = re.findall(r"^USED := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
             start = time.perf_counter()
             for command in ([sys.executable, "-m", "venv", folder], [*pip, "--upgrade", "pip"],
-                            [*pip, "-r", "requirements.txt"]):  # fmt: skip
+                            [*pip, "-r", "requirements.txt"], [str(python), "-c", used]):  # fmt: skip
                 done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
                 if done.returncode:
                     left_out.append(f"time of a set-up: {sentence(done.stderr.strip() or 'pip failed')}")

@@ -370,6 +370,8 @@ def test_a_set_up_is_timed_in_a_folder_that_goes_away(monkeypatch, tmp_path, cap
     (tmp_path / "nowhere").mkdir()
     commands = []
 
+    (tmp_path / "Makefile").write_text("USED := import json\n")
+
     def run(command, **options):
         commands.append(command)
         assert options["cwd"] == tmp_path and len(list((tmp_path / "build").iterdir())) == 1
@@ -378,9 +380,10 @@ def test_a_set_up_is_timed_in_a_folder_that_goes_away(monkeypatch, tmp_path, cap
     monkeypatch.setattr(benchmarks.subprocess, "run", run)
     notes = []
     results = benchmarks.setup(False, notes, install=True)
-    assert results["files"] == 1 and results["bytes"] >= 5000
+    assert results["files"] == 2 and results["bytes"] >= 5000
     assert ("install" in results) != fails and notes == ["time of a set-up: ERROR: no network"] * fails
-    assert [command[1:3] for command in commands] == [["-m", "venv"], ["-m", "pip"], ["-m", "pip"]][: 3 - fails]
+    steps = [["-m", "venv"], ["-m", "pip"], ["-m", "pip"], ["-c", "import json"]]
+    assert [command[1:3] for command in commands] == steps[: 2 if fails else 4]
     assert not list((tmp_path / "build").iterdir())
 
 
