@@ -227,8 +227,9 @@ def curves_page(history):
             axes.legend()
     report.write(
         page, 0.590,
-        "The network soon knows its 50,000 images by heart, and from then on the validation curves stand still. "
-        "Weights from N(0, 1) saturate the sigmoids of the first layer, so most of what it sees is left to chance.",
+        "After some 25 epochs the network knows nearly all of its 50,000 images by heart, and the validation curves "
+        "stand still. Weights from N(0, 1) saturate the sigmoids of the first layer, so most of what it sees is left "
+        "to chance.",
     )  # fmt: skip
     report.write(
         page, 0.170,

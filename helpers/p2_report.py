@@ -32,10 +32,12 @@ CHOICES_SAID = (
     "plain matrix product in them, so it depends less on the machine."
 )
 LAYERS_SAID = (
-    "After each group's first convolution: max-pooling 2×2. After every convolution: batch normalisation (a bias, no "
-    "scale) and GELU. Before the head: the largest value of each channel. The whitening filters are computed from the "
-    "training images and not trained; their bias is, in the first part whitening_epochs of the epochs."
+    "After each group's first convolution: max-pooling 2×2. After every convolution of a group: batch normalisation (a "
+    "bias, no scale) and GELU; after whitening, GELU alone.{shortcut} Before the head: the largest value of each "
+    "channel. The whitening filters are computed from the training images and not trained; their bias is, in the first "
+    "part whitening_epochs of the epochs."
 )
+SHORTCUT_SAID = " In each group the input of the second convolution is added before the last GELU: a shortcut."
 CURVES_SAID = (
     "Both are of augmented training images, averaged over each epoch while the network learned; a star is the test "
     "accuracy at the end."
@@ -143,14 +145,14 @@ def first_page(name, network, accuracy, loss, record):
     page = new_page(1, "A convolutional network tells objects apart")
     y = report.write(
         page, 0.915,
-        f"The shipped model has a test accuracy of {accuracy:.2%} on {name}. Averaged over six views of each image, "
-        f"shifted and mirrored, it is {shipped['test_six_views']['accuracy']:.2%}.",
+        f"The shipped model has a test accuracy of {accuracy:.2%} on {name}. When training ended, in "
+        f"{machine['precision']}, it was {tests['accuracy']:.2%}, and {shipped['test_six_views']['accuracy']:.2%} "
+        "averaged over six views of each image, shifted and mirrored.",
     )  # fmt: skip
     y = report.heading(page, y - 0.004, "The shipped model, p2_model.pkl")
     rows = [
         ["test accuracy", f"{accuracy:.2%} of {tests['images']:,} test images, loss {loss:.4f}, in float32"],
         ["grade band", cnn_studies.grade(accuracy)[1]],
-        ["while training", f"{tests['accuracy']:.2%} in {machine['precision']}, when it ended"],
         ["size", f"{cnn.parameter_count(network):,} parameters; a forward pass takes "
                  f"{cnn.forward_flops(network) / 1e6:.0f} MFLOP an image"],
         ["training", f"{len(shipped['epochs'])} epochs, {shipped['seconds']:.0f} s"
@@ -194,7 +196,8 @@ def architecture_page(network):
     for layer, shape, weights, flops in zip(*columns.values(), strict=True):
         rows.append([layer, shape, f"{weights:,}", f"{flops:.1f}"])
     y = report.table(page, 0.725, rows, (report.LEFT, 0.54, 0.72, report.RIGHT), align="lrrr")
-    report.write(page, y - 0.004, f"With the biases: {cnn.parameter_count(network):,} parameters. {LAYERS_SAID}")
+    said = LAYERS_SAID.format(shortcut=SHORTCUT_SAID * (network.depth > 2))
+    report.write(page, y - 0.004, f"With the biases: {cnn.parameter_count(network):,} parameters. {said}")
     return page
 
 

@@ -53,8 +53,8 @@ def house():
     count = sum(_there(f"{room}/{topic}") for room in ROOMS for topic in TOPICS)
     return style.Picture(
         fig,
-        f"A house with {count} windows, one for each module: under the roof of notebooks explore stands on figures and "
-        "figures on core; answers leans on core alone; all of them stand on a cellar of what they share. "
+        f"A house with {count} windows, one for each topic of a room: under the roof of notebooks explore stands on "
+        "figures and figures on core; answers leans on core alone; all of them stand on a cellar of what they share. "
         "Imports point down.",
     )
 

@@ -87,9 +87,9 @@ class Training:
         if recipe["focus"] and self.hardness is None:
             self.hardness = np.ones(len(train[0]))
         x, y = train
-        values = p1.train_epoch(self.mlp, x, y, batch_size, self.rng, recipe["distort"], rates, self.hardness)
-        if validation is not None:
-            values += p1.evaluate(self.mlp, *validation)
+        values = p1.train_epoch(
+            self.mlp, x, y, batch_size, self.rng, recipe["distort"], rates, self.hardness, validation
+        )
         for curve, value in zip(CURVES, values, strict=False):
             self.history[curve].append(value)
         self.history["seconds"].append(round(time.perf_counter() - start, 3))

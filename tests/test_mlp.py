@@ -434,6 +434,35 @@ def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_weights(dtype)
     assert np.isfinite(good[0][0])
 
 
+def test_weights_that_its_fields_hide_are_not_loaded(tmp_path):
+    fields = {"hiddens": [6], "fields": [[0, 1, 2], [2, 3, 4]]}
+    narrow, wide = small_net(seed=1, **fields), small_net(hiddens=[6], seed=2)
+    kept, path = narrow.W[0].copy(), tmp_path / "model.npz"
+    wide.save_model(path)
+    with pytest.raises(ValueError, match="outside the fields of this network; build the MLP without fields"):
+        narrow.load_model(path)
+    np.testing.assert_array_equal(narrow.W[0], kept)
+    narrow.save_model(path)
+    other = small_net(seed=3, **fields)
+    other.load_model(path)
+    wide.load_model(path)  # which knows no fields, and finds zeros outside them
+    x = small_batch()[0]
+    np.testing.assert_array_equal(other(x), narrow(x))
+    np.testing.assert_allclose(wide(x), narrow(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("held_out", ["other", "same"])
+def test_a_last_step_that_spoils_the_weights_is_taken_back_too(held_out):
+    """With one batch an epoch its loss is read before the step, so only what is computed after it tells."""
+    rng = np.random.default_rng(0)
+    data = [blobs(50), blobs(100, 1) if held_out == "other" else blobs(50)]
+    net = small_net(p1.ReLU, lr=1e10, momentum=0.9, dtype=np.float32)
+    with pytest.raises(p1.TrainingDiverged) as told:
+        p1.get_training_stats(net, data, 50, 50, rng, schedule=lambda progress: 1 - progress / 2)
+    assert np.isfinite(told.value.history).all() and net.lr == 1e10
+    assert np.isfinite(p1.evaluate(net, *data[1])).all()
+
+
 # -- distortions and schedules ------------------------------------------------------------------------------------
 
 
@@ -667,6 +696,7 @@ BAD = {
     "negative weight decay": (lambda: build(weight_decay=-0.1), "weight decay is -0.1"),
     "unknown activation": (lambda: build(activations=["swish"]), "Unknown activation 'swish'"),
     "class, not instance": (lambda: build(activations=[p1.ReLU]), "give instances"),
+    "one activation twice": (lambda: build(hiddens=[3, 3], activations=[p1.ReLU()] * 2), "give each its own"),
     "too many activations": (lambda: build(activations=[p1.ReLU()] * 3), "3 activations were given for 1 hid"),
     "empty layer": (lambda: build(hiddens=[0]), r"\[5, 0, 4\]; each must be a whole number"),
     "half a neuron": (lambda: build(hiddens=[2.5]), "whole number"),

@@ -165,3 +165,21 @@ def test_a_terminal_that_lacks_letters_shows_question_marks(monkeypatch):
     assert p2.main(["--predict", "cat.png"]) == 0
     terminal.flush()
     assert terminal.buffer.getvalue() == b"32?32 ?\n"
+
+
+@pytest.mark.parametrize("name", p2.FAST)
+def test_what_the_refusal_of_a_setting_proposes_is_accepted(name):
+    default = p2.FAST[name]
+    wrong = [f"{name}=yes", f"{name}=", f'{name}="{default}"', f"{name}=[]", f"{name}=[true]", f"{name}=null"]
+    if isinstance(default, list) and isinstance(default[0], int):
+        wrong.append(f"{name}=[20.5]")
+    for change in wrong:
+        with pytest.raises(ValueError, match="gives no value like .*; write --set") as refused:
+            p2.configuration_from("fast", [change])
+        proposed = str(refused.value).partition("--set ")[2].removesuffix(".")
+        assert p2.configuration_from("fast", [proposed]) == p2.FAST
+
+
+def test_momentum_may_be_zero(folder, tmp_path, capsys):
+    plain = ["--set", "momentum=0", "--set", "filter_momentum=0"]
+    assert p2.main([*COMMON, *plain, "--data", str(folder), "--output", str(tmp_path)]) == 0

@@ -9,9 +9,10 @@
     python p2.py --predict cat.png --model p2_model.pkl
     torchrun --nproc_per_node=4 p2.py             # the same training on four GPUs, or in four processes of the CPU
 
-The data is cifar10.npz, looked for in --data, then $WORKBOOK_DATA, then data/. A training writes three files into
---output: p2_checkpoint.pt and p2_history.json after every epoch, p2_model.pkl (the weights, a bare state_dict) at the
-end. Inside the workbook's repository the same program is `python -m helpers.p2`, and `make cnn` runs it.
+The data is cifar10.npz, looked for where --data says, or else in $WORKBOOK_DATA, data/ and here. A training writes
+three files into --output: p2_checkpoint.pt and p2_history.json after every epoch, p2_model.pkl (the weights, a bare
+state_dict) at the end. Inside the workbook's repository the same program is `python -m helpers.p2`, and `make cnn`
+runs it.
 """
 
 import argparse
@@ -176,8 +177,13 @@ def configuration_from(preset, changes=(), epochs=None, batch_size=None):
         numbers = isinstance(value, int | float) and not isinstance(value, bool)
         if isinstance(default, float) and numbers:
             value = float(value)
-        if type(value) is not type(default) or (isinstance(value, list) and not value):
-            raise ValueError(f"{change!r} gives no value like {json.dumps(default)}; write --set {name}={default}.")
+        same = type(value) is type(default)
+        if same and isinstance(value, list):
+            kinds = (int, float) if isinstance(default[0], float) else (int,)
+            same = bool(value) and all(type(entry) in kinds for entry in value)
+        if not same:
+            like = json.dumps(default)
+            raise ValueError(f"{change!r} gives no value like {like}; write --set {name}={like.replace(' ', '')}.")
         configuration[name] = value
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if value is not None:

@@ -185,8 +185,9 @@ class PaddedImages:
 
 
 def orthogonalise(matrix, steps=3):
-    """The matrix with all its singular values brought near 1 (0.7 to 1.2): U V^T, roughly, where it was U S V^T.
+    """The matrix with its singular values brought towards 1: U V^T, roughly, where it was U S V^T.
 
+    Three steps bring those above a fiftieth of the matrix's norm to 0.68 to 1.21, and leave fainter ones smaller.
     Newton-Schulz iteration with an odd polynomial of degree 5, a x + b x^3 + c x^5 on every singular value, whose
     coefficients give up exactness at 1 for speed near 0. Source: the Muon page.
     """
@@ -286,7 +287,7 @@ class Training:
             {"params": [p for p in trained if p.dim() == 1], "lr": c["bias_lr"], "weight_decay": decay / c["bias_lr"]},
             {"params": [self.network.head.weight], "lr": c["head_lr"], "weight_decay": decay / c["head_lr"]},
         ]
-        self.sgd = torch.optim.SGD(groups, lr=0.0, momentum=c["momentum"], nesterov=True)
+        self.sgd = torch.optim.SGD(groups, lr=0.0, momentum=c["momentum"], nesterov=c["momentum"] > 0)
         self.peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in (self.muon, self.sgd)]
         # The loss of each image when it was last seen; one that was never seen comes before all others.
         self.difficulty = torch.full((len(labels),), torch.inf)

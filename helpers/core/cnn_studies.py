@@ -205,13 +205,19 @@ def patch_correlations(network, images):
 def first_patterns(network):
     """Return what the first trained convolution looks for, in pixels: (filters, 3, side, side).
 
-    Whitening comes in pairs z and -z, and GELU(z) - GELU(-z) = z. So of two weights a and b on a pair, (a - b)/2 acts
-    on z itself: that part of each filter is a filter on the pixels, and this function returns it.
+    Whitening comes in pairs z and -z. Of a GELU(z + b) + c GELU(-z + d), the part that is linear in z is
+    (a s(b) - c s(d)) z, where s(b) is the slope of the least-squares line through GELU(z + b): E[z GELU(z + b)] for a
+    standard normal z, as whitening makes it. s(0) is 1/2. That part of each filter is a filter on the pixels, and this
+    function returns it.
     """
     convolution = next(layer for layer in network.groups[0].modules() if isinstance(layer, torch.nn.Conv2d))
     weights, patterns = convolution.weight.detach(), network.whitening.weight.detach()
     pairs = len(patterns) // 2
-    on_z = (weights[:, :pairs] - weights[:, pairs:]) / 2
+    nodes, shares = (torch.from_numpy(part).to(weights.dtype) for part in np.polynomial.hermite_e.hermegauss(40))
+    shares = shares * nodes / shares.sum()  # of z GELU(z + b), 40 points give six digits
+    slopes = F.gelu(nodes + network.whitening.bias.detach()[:, None]) @ shares
+    weighted = weights * slopes[:, None, None]
+    on_z = weighted[:, :pairs] - weighted[:, pairs:]
     return F.conv_transpose2d(on_z, patterns[:pairs], stride=network.whitening.stride).numpy()
 
 

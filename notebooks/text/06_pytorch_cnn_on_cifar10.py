@@ -20,7 +20,7 @@
 # | it costs | |
 # |---|---|
 # | data | 50,000 training and 10,000 test images, 32×32 pixels in three colours |
-# | this notebook | about half a minute on the two cores that stored it; slower machines take longer |
+# | this notebook | about a minute on the two cores that stored it, half of it training |
 
 # %% [markdown] tags=["worked"]
 # The preset `fast`, by `make cnn`, takes some minutes on two cores and needs no GPU; what the shipped model took is in
@@ -55,7 +55,8 @@ figures.gallery(data.train_images, data.train_labels, data.class_names, data.nam
 
 # %% [markdown]
 # Each image becomes a tensor of three maps, red, green and blue, and stays in bytes: the network itself brings them to
-# mean 0 and standard deviation 1, so that a saved model needs nothing beside it. These are the numbers it does that with:
+# mean 0 and standard deviation 1, so that a saved model needs nothing beside it. It estimates both from every tenth image;
+# over all they are:
 
 # %%
 mean, std = studies.channel_statistics(data.train_images)
@@ -283,7 +284,7 @@ print(f"{20 * right:.0f} of 20 right; the loss fell: {losses[-1] < losses[0]}")
 #
 # Two epochs in a narrower network than that of `fast`, of 30,000 images each. First they are shrunk to 16×16: coarse shapes
 # can be learned there at a fifth of the full price. Two optimizers share the work. The filters take steps of *Muon*:
-# momentum, then a few matrix products that make all directions of the step equally long, so that none is drowned by the
+# momentum, then a few matrix products that make all directions of the step nearly equally long, so that none is drowned by the
 # strongest. Biases and head take plain steps with momentum. All learning rates fall linearly to zero.
 
 # %% tags=["nbval-ignore-output"]
@@ -324,7 +325,10 @@ check("P2", my_network)
 # ## The shipped model
 #
 # It lies in `artifacts/p2/`, with the record of its training. Read what it took, and how much chance there is in it: the
-# presets `fast` and `thorough` were trained with three seeds each.
+# presets `fast` and `thorough` were trained with three seeds each. *Six views* are the image as it is, moved by one pixel
+# up and left, and down and right, and the mirror image of each; their answers are averaged. *bf16* numbers have 16 bits: the
+# range of float32, but three digits. The *budget* is what a plain matrix product would have computed in the same seconds; it
+# depends less on the machine than they do.
 
 # %%
 shipped, record = studies.load_shipped()
@@ -351,7 +355,8 @@ figures.curves([record["shipped"], record["seeds"][0]], ["shipped model", "prese
 #
 # All 10,000 test images, one by one, without averaging over views. Asking the whole network takes a while,
 # so its answers lie on file (`python -m helpers.p2_report` wrote them), and a sample of them is asked for again here. They
-# are in float32; the accuracy in the table above was measured in bf16 when training ended, and a few images differ.
+# are in float32; the accuracies in the table above were measured in bf16 when training ended, before the weights were rounded
+# to 16 bits for the file, and a few images differ.
 
 # %%
 chances = studies.test_answers(shipped, data)
@@ -396,8 +401,9 @@ print(f"half of all answers are below {np.median(sure):.1%}; the surest has {sur
 # ### What its first layers look for
 #
 # Whitening comes in pairs $z$ and $-z$, and $\mathrm{GELU}(z) - \mathrm{GELU}(-z) = z$. So half the difference of the two
-# weights on a pair acts on $z$ itself, and this part of the first trained filters can be drawn as what it is, a pattern
-# of pixels. Do not expect tidy edges: whitening has made rare, fine differences as loud as the common slopes, and the
+# weights on a pair acts on $z$ itself. (With biases $b$ the two weights count by the mean slope of
+# $\mathrm{GELU}(\pm z + b)$, which is one half at $b = 0$.) This part of the first trained filters can be drawn as what it
+# is, a pattern of pixels. Do not expect tidy edges: whitening has made rare, fine differences as loud as the common slopes, and the
 # filters use them.
 
 # %%
@@ -442,9 +448,9 @@ explore.answers(image=4)
 Table.columns(studies.ablation(record), ".2f")
 
 # %% [markdown]
-# Two of these changes help, at a price. Showing every image in every epoch (`keep [1.0]`) takes more than half as long again
-# and gains no more than the seeds differ by: showing the hard ones alone saves time, not errors. Full-size images from
-# the start (`sizes [32]`) gain more, and take longer still. Mirror images and shifts are worth more than label smoothing;
+# One of these changes clearly helps, at a price: full-size images from the start (`sizes [32]`) gain 0.9 points and take 70 %
+# more time. Showing every image in every epoch (`keep [1.0]`) takes 60 % more and gains no more than the seeds differ by:
+# showing the hard ones alone saves time, not errors. Mirror images and shifts are worth more than label smoothing;
 # large batches, which make fewer steps of an epoch, cost most.
 
 # %% [markdown]
