@@ -91,7 +91,7 @@ QUESTIONS = {
                      lambda o, y: -y / o @ (np.diag(o[0]) + o.T @ o)),
                 Slip("the diagonal term of the softmax Jacobian, k = j, is missing.", lambda o, y: o * y.sum()),
                 Slip("the term with o is missing: the off-diagonal entries of the Jacobian add o_j.", lambda o, y: -y),
-                Slip("a factor o (1 - o) is too much: with cross-entropy it cancels; this is the squared error's.",
+                Slip("a factor o (1 - o) is too much: it belongs to a squared error behind sigmoids; here it cancels.",
                      lambda o, y: (o - y) * o * (1 - o)),
                 Slip("the entries were summed; the gradient has one entry for each entry of f2.",
                      lambda o, y: np.sum(o - y)),

@@ -30,8 +30,8 @@ _4A = Question(
     answer="(4 + 2p - 3)/1 + 1 = 4 gives p = 1; then each cell is the sum of window times filter, as printed:",
     slips=(
         Slip(
-            "these are the numbers of true convolution, which turns the kernel by 180° first. Deep learning, and the "
-            "handout with it, lays the kernel on the map as printed.",
+            "these are the numbers of true convolution, which turns the kernel by 180° first. We read the question as "
+            "deep learning does: the kernel lies on the map as printed.",
             lambda: (1, core.convolve(F, FILTER_1, padding=1)),
         ),
         Slip(

@@ -95,7 +95,7 @@ def difference_errors(net, x, y):
         ax.axvline(chosen, color=style.INK, linestyle=":", linewidth=1.4)
         ax.text(chosen * 1.25, 3e-1, "h = ε$^{1/3}$ = 6e−6", va="center")
         ax.text(2e-12, 6e-7, "too small:\nrounding of E rules", ha="center", va="center")
-        ax.text(3e-2, 2e-8, "too large:\nE is not a line", ha="center", va="center")
+        ax.text(3e-2, 2e-8, "too large:\nE bends within h", ha="center", va="center")
         ax.set(xlabel="step h", ylabel="relative error of ∂E/∂x", ylim=(1e-12, 3))
         ax.legend(loc="lower left")
     return style.Picture(

@@ -238,8 +238,8 @@ figures.race(slow, fast)
 # %% [markdown]
 # With $\eta = 0.1$ momentum lags for almost four hundred steps, then wins. In the valley the gradients shrink, and now
 # the memory of larger ones helps. With $\eta = 1$ it runs past the minimum and swings back and forth (the dips are
-# crossings), while plain descent is done after eighty steps. Momentum is no free speed: it trades a slow approach
-# for inertia, and inertia pays where the step size is small for the curvature.
+# crossings), while plain descent is done after eighty steps. Momentum is no free speed: it pays for inertia with a
+# slow approach, and inertia pays off where the step size is small for the curvature.
 
 # %% [markdown]
 # ## Explore
@@ -255,9 +255,9 @@ explore.descend(x0=-3.0, learning_rate=1.0, n=12)
 # <details><summary>What you may have seen</summary>
 #
 # At η = 5 descent is in the valley after eight steps, where η = 1 needs about forty. There it swings from side to side
-# and loses only 15 % of its error a step, so that η = 1 has just caught up when both reach step 60. At η = 6 it neither
-# arrives nor runs away: it ends by jumping between −1.0113 and −0.5925 for ever. To the left the valley soon bends less
-# than at its bottom, and averaged between these two points its curvature is 2/6: just what η = 6 bears.
+# and loses only 15 % of its error a step, so that η = 1 overtakes at step 57 and is three times nearer at step 60. At η
+# = 6 it neither arrives nor runs away: it ends by jumping between −1.0113 and −0.5925 for ever. To the left the valley
+# soon bends less than at its bottom, and averaged between these two points its curvature is 2/6: just what η = 6 bears.
 # </details>
 #
 # ### A race

@@ -126,9 +126,10 @@ Table.columns({"A": A, "B": B, **z}, ".1f")
 figures.gate_cards("AND", "OR")
 
 # %% [markdown]
-# The line $z = 0$ passes at distance $\tfrac12 / \sqrt2 \approx 0.354$ from the nearest corners, and no line stays farther
-# away. Could anything be smaller? Fewer than one neuron is no network. Not even the bias can go: without it $z = 0$ at
-# $(0, 0)$, which is class 1, and both gates want class 0 there. **Three numbers are the minimum.**
+# The line $z = 0$ passes at distance $\tfrac12 / \sqrt2 \approx 0.354$ from the nearest corners, and no line stays
+# farther away. Could anything be smaller? Fewer than one neuron is no network. Not even the bias can go: without it $z
+# = 0$ at $(0, 0)$, which is class 1, and both gates want class 0 there. Nor can a weight: the neuron would not see that
+# input, and both gates depend on both. **Three numbers are the minimum.**
 #
 # The other three gates of Fig. 2, solid edges positive and dashed ones negative:
 
@@ -148,9 +149,10 @@ figures.gate_cards("NAND", "NOR", "NOT")
 # all four are turned round, and so is the contradiction.
 #
 # A linear program finds the same without being told where to look. Write each row as $t\,(A, B, 1)$ with $t = +1$ for
-# class 1 and $-1$ for class 0. A neuron exists only if all four rows have a positive product with $(w_1, w_2, b)$; where
-# one is zero, a slightly larger bias makes it positive. Weights $\lambda \ge 0$, not all zero, for which the rows
-# *cancel* prove that none does (this is Farkas' lemma). Here they are; for XNOR they are the same.
+# class 1 and $-1$ for class 0. A neuron exists only if all four rows have a positive product with $(w_1, w_2, b)$;
+# where one is zero, a slightly larger bias makes it positive. Weights $\lambda \ge 0$, not all zero, for which the rows
+# *cancel* prove that none does, and where none does there are such weights (Farkas' lemma, here in Gordan's form). Here
+# they are; for XNOR they are the same.
 
 # %%
 proof, signed = gates.separate("XOR"), gates.signed_rows("XOR")
@@ -169,8 +171,9 @@ figures.crossing_diagonals()
 # ### One hidden neuron cannot either, at any depth
 #
 # With one neuron in every layer, all that is known of the input is $r = w_1 A + w_2 B$. The sigmoid only rises, so
-# whatever follows either rises or falls with $r$ (right panel). Then $z \ge 0$ is again $r \ge r_0$ or $r \le r_0$: one
-# line, no more than a single neuron. One can even compute that neuron, by carrying $z \ge 0$ back through each sigmoid:
+# whatever follows rises, falls or stays constant with $r$ (right panel). Then $z \ge 0$ is again $r \ge r_0$ or $r \le
+# r_0$, or holds always or never: one line at most, no more than a single neuron. One can even compute that neuron, by
+# carrying $z \ge 0$ back through each sigmoid:
 
 # %%
 layers = ([[3], [-2]], [0.5]), ([[4]], [-2]), ([[-5]], [3])  # three times (W, b)

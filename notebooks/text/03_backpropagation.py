@@ -148,7 +148,8 @@ Table.columns({"class": range(1, 4), **matrix, **both}, ".4f")
 
 # %% [markdown]
 # Descent steps against the gradient, so turn the signs of the last column and read it as a wish list. The logit of the
-# right class should rise; the others should fall, each by the probability that it wrongly took. The three add up to zero: softmax can only move probability around.
+# right class should rise; the others should fall, each by the probability that it wrongly took. The three
+# add up to zero, for one number added to all logits changes nothing.
 #
 # And a label that does not add up to 1? Take $y = (0.2, 0.9, 0.4)$:
 
@@ -263,10 +264,10 @@ Table.columns({"row of ∂E/∂W₁": range(1, 4), **columns}, ".4f")
 # %% [markdown]
 # ## Explore
 #
-# **Predict first.** Multiply $W_1$ and $b_1$ by 10. The formula for $\partial E/\partial x$ ends in $W_1^{\mathsf T}$: will
-# the gradient be ten times as long? Then set that factor back to 1 and multiply $W_2$ and $b_2$ by 10 instead. Softmax
-# now puts 99.95 % on class 3. It is as saturated as the sigmoids were. Does the gradient vanish for the label 2? And for
-# the label 3?
+# **Predict first.** Multiply $W_1$ and $b_1$ by 10. The formula for $\partial E/\partial x$ ends in $W_1^{\mathsf T}$:
+# will the gradient be ten times as long? Then set that factor back to 1 and multiply $W_2$ and $b_2$ by 10 instead.
+# Softmax now puts 99.95 % on class 3, so it is saturated too, if less than the sigmoids were. Does the gradient vanish
+# for the label 2? And for the label 3?
 
 # %%
 explore.backpropagation(label=2, hidden=1.0, logits=1.0, step=7)
@@ -286,8 +287,8 @@ explore.backpropagation(label=2, hidden=1.0, logits=1.0, step=7)
 # %% [markdown]
 # ## Cross-check
 #
-# Three columns that share no code: the formula; a central difference $\bigl(E(v+h)-E(v-h)\bigr)/2h$, which knows only
-# the forward pass; and PyTorch's autograd, which builds the backward pass by itself.
+# Three routes to the gradient: the formula; a central difference $\bigl(E(v+h)-E(v-h)\bigr)/2h$, which knows only the
+# forward pass; and PyTorch's autograd, which has a forward pass of its own and builds the backward pass by itself.
 
 # %%
 import torch  # for this cross-check only: the lesson does not use it
@@ -317,8 +318,9 @@ for route, limit in (("central difference", 1e-9), ("autograd", 1e-12)):
     print(f"{route:18}  {sum(e < limit for e in errors)} of {len(errors)} agree to {limit:g}")
 
 # %% [markdown]
-# Why not $10^{-12}$ here too? A difference quotient errs on two sides. It leaves out a term of order $h^2$, and it divides the
-# rounding of $E$, about $\varepsilon = 2\cdot10^{-16}$, by $h$. The sum is smallest near $h = \varepsilon^{1/3}$:
+# Why do central differences not agree to $10^{-12}$ too? A difference quotient errs on two sides. It leaves out a term
+# of order $h^2$, and it divides the rounding of $E$, about $\varepsilon = 2\cdot10^{-16}$, by $h$. The sum is smallest
+# near $h = \varepsilon^{1/3}$:
 
 # %%
 figures.difference_errors(net, x, y)

@@ -208,7 +208,7 @@ print(pooled)
 # %% [markdown]
 # ## Part 4d — the same by convolution [4 points]
 #
-# Which filter, at which stride and with how much padding, turns $F'$ into the pooled map?
+# Which smallest filter, at which stride and with how much padding, turns $F'$ into the pooled map?
 #
 # ### Your turn
 
@@ -256,8 +256,9 @@ print("kernels", dense.shape, "equal to pooling:", np.array_equal(by_zeros, mean
 # ## Explore
 #
 # **Predict first.** Filter1 with padding 1 on $F$: which of the strides 1, 2, 3, 4 give an output at all? Then press
-# *Next* and follow the window; *Play* runs through all positions. Turn the filter by 180° and see which products change
-# places. Last, choose *average 2 × 2* with padding 0 and stride 2, and type your $F'$ into the map.
+# *Next* and follow the window; *Play* runs through all positions. Turn the filter by 180° and see which weight stays
+# where it is, and what becomes of the nine products. Last, choose *average 2 × 2* with padding 0 and stride 2, and type
+# your $F'$ into the map.
 
 # %%
 explore.window(position=6)
@@ -350,7 +351,7 @@ figures.subsampling(picture, name)
 #
 # 1. Size $= (n + 2p - k)/s + 1$, and it has to be whole. 4a: padding 1.
 # 2. Deep learning's convolution is cross-correlation. The turned kernel changes all sixteen numbers.
-# 3. 4b: no, because $s$ would be 4/3. An even window needs padding on one side.
+# 3. 4b: no, because $s$ would be 4/3. At stride 1 a 2×2 window keeps the size with padding on one side only.
 # 4. 4c: 17.75, 16.75, 2, 3.5. 4d: four weights of ¼, stride 2, padding 0; depthwise for many channels.
 # 5. A convolution is a matrix with few weights, many zeros and parallel bands.
 #
