@@ -545,7 +545,6 @@ def train_epoch(mlp, x, labels, batch_size, rng, distort=None, learning_rates=No
     """One pass over x (n, d) and one-hot labels (n, K) in random order; (loss, error rate) per sample, on the way.
 
     With `validation` = (x, labels) the two numbers that evaluate gives for the new weights are added.
-
     `distort(images, rng)` gives the images to show instead of a batch's own; `learning_rates` has one value a batch;
     `hardness` (n,), if given, makes hard images come more often (see hard_order) and is updated on the way.
     When a loss or a weight is no longer a finite number the weights go back to what they were, and TrainingDiverged
