@@ -82,7 +82,7 @@ def read_history(folder, finished):
 
 def seeds_table(record):
     """The rows of a table: for each preset that was trained with several seeds, its accuracies and what it took."""
-    rows = [["preset", "test accuracy", "each seed (%)", "over six views", "seconds", "budget"]]
+    rows = [["preset", "test accuracy", "each seed (%)", "over six views", "seconds (threads)", "budget"]]
     for preset, histories in presets(record):
         single, averaged = (
             [100 * history[key]["accuracy"] for history in histories] for key in ("test", "test_six_views")
@@ -90,7 +90,8 @@ def seeds_table(record):
         seconds = sorted({f"{history['seconds']:.0f}" for history in histories}, key=int)
         budget = np.mean([history["budget_tflop"] for history in histories])
         each = ", ".join(f"{v:.2f}" for v in single)
-        took = " to ".join(dict.fromkeys([seconds[0], seconds[-1]]))
+        threads = sorted({history["machine"]["threads"] for history in histories})
+        took = f"{' to '.join(dict.fromkeys([seconds[0], seconds[-1]]))} ({' or '.join(map(str, threads))})"
         rows.append([preset, spread(single), each, spread(averaged), took, f"{budget:.0f} TFLOP"])
     return rows
 
@@ -167,7 +168,7 @@ def first_page(name, network, accuracy, loss, record):
     y = report.table(page, y, rows, (report.LEFT, 0.26), head=False)
     if record["seeds"]:
         y = report.heading(page, y, "The presets, over several seeds")
-        y = report.table(page, y, seeds_table(record), (report.LEFT, 0.195, 0.345, 0.545, 0.695, 0.805), size=9)
+        y = report.table(page, y, seeds_table(record), (report.LEFT, 0.17, 0.305, 0.49, 0.63, 0.795), size=9)
     y = report.heading(page, y, "The commands")
     for which, history in [("shipped", shipped), *((preset, first) for preset, (first, *_) in presets(record))]:
         below = report.write(page, y, history["command"], size=8, x=0.195, family=report.MONO)
@@ -236,7 +237,7 @@ def curves_page(shipped, seeds):
     if seeds:
         labels = [f"seed {history['seed']}" for history in seeds[:6]]
         rows.append((0.215, "The preset fast", seeds[:6], labels))
-        said = "From its third epoch on it is shown only the images it found hardest, so the accuracy falls at first."
+        said = "From its third epoch on it is shown only the images it found hardest; the accuracy is that of these."
         report.write(page, 0.165, said)
     for bottom, title, histories, labels in rows:
         report.heading(page, bottom + 0.268, title)

@@ -277,6 +277,7 @@ def test_the_hand_in_is_collected_and_its_report_has_pages(trained, tmp_path, ca
             f"{np.mean(stored.argmax(1) == labels[other].numpy()):.2%} of 60 test images",
             f"{shipped['test']['accuracy']:.2%}",
             f"{shipped['test_six_views']['accuracy']:.2%}",
+            f"{cnn_studies.threads(shipped['machine'])}, {shipped['machine']['precision']}",
             cnn_studies.grade(shipped["test"]["accuracy"])[1],
             "each seed (%)",
             f"{100 * record['seeds'][0]['test']['accuracy']:.2f} %",

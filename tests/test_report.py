@@ -34,7 +34,8 @@ def test_the_pages_of_programming_1():
     history = files.read_json(p1_report.ARTIFACTS / "p1_history.json")
     with style.context():
         pages = [p1_report.first_page(history), p1_report.curves_page(history)]
-    assert [keeps_its_margins(page) > most for page, most in zip(pages, (40, 5), strict=True)] == [True, True]
+    for page, least in zip(pages, (40, 5), strict=True):
+        assert keeps_its_margins(page) > least
 
 
 def test_the_pages_of_programming_2():

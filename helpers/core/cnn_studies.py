@@ -214,7 +214,7 @@ def first_patterns(network):
     weights, patterns = convolution.weight.detach(), network.whitening.weight.detach()
     pairs = len(patterns) // 2
     nodes, shares = (torch.from_numpy(part).to(weights.dtype) for part in np.polynomial.hermite_e.hermegauss(40))
-    shares = shares * nodes / shares.sum()  # of z GELU(z + b), 40 points give six digits
+    shares = shares * nodes / shares.sum()  # of z GELU(z + b); 40 points leave rounding alone
     slopes = F.gelu(nodes + network.whitening.bias.detach()[:, None]) @ shares
     weighted = weights * slopes[:, None, None]
     on_z = weighted[:, :pairs] - weighted[:, pairs:]

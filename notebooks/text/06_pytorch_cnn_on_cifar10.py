@@ -20,7 +20,7 @@
 # | it costs | |
 # |---|---|
 # | data | 50,000 training and 10,000 test images, 32×32 pixels in three colours |
-# | this notebook | about a minute on the two cores that stored it, half of it training |
+# | this notebook | a good minute on the two cores that stored it, half a minute of it training |
 
 # %% [markdown] tags=["worked"]
 # The preset `fast`, by `make cnn`, takes some minutes on two cores and needs no GPU; what the shipped model took is in
@@ -327,7 +327,7 @@ check("P2", my_network)
 # It lies in `artifacts/p2/`, with the record of its training. Read what it took, and how much chance there is in it: the
 # presets `fast` and `thorough` were trained with three seeds each. *Six views* are the image as it is, moved by one pixel
 # up and left, and down and right, and the mirror image of each; their answers are averaged. *bf16* numbers have 16 bits: the
-# range of float32, but three digits. The *budget* is what a plain matrix product would have computed in the same seconds; it
+# range of float32, but two to three digits. The *budget* is what a plain matrix product would have computed in the same seconds; it
 # depends less on the machine than they do.
 
 # %%
