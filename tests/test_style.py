@@ -46,6 +46,24 @@ def test_a_picture_is_a_png_with_its_sentence_as_alternative_text():
     assert metadata["image/png"] == {"alt": "A line.", "width": 800}
 
 
+def test_a_picture_shows_what_matplotlib_would_save_and_all_that_moves():
+    fig, (left, right) = style.figure(height=2.5, ncols=2)
+    left.plot([0, 1], [0, 1e5], label="a line")
+    left.legend()
+    right.set(title="a title", xlabel="a label")
+    dot, word = right.plot(0.5, 0.5, "o")[0], fig.text(0.5, 0.5, "a word")
+    saved = io.BytesIO()
+    with style.context():
+        fig.savefig(saved, format="png", dpi=144)
+    wanted = np.asarray(Image.open(saved).convert("RGB"))
+    for artist in (dot, word):
+        artist.set_animated(True)  # matplotlib would leave the word out, for it belongs to no axes
+    canvas = fig.canvas
+    shown = np.asarray(Image.open(io.BytesIO(style.png(fig, photographs=True))))
+    assert np.array_equal(shown, wanted)
+    assert dot.get_animated() and word.get_animated() and fig.dpi == style.DPI and fig.canvas is canvas
+
+
 def luminance(colour):
     channels = [int(c, 16) / 255 for c in re.findall("..", colour[1:])]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]

@@ -2,7 +2,7 @@
 
 The handout gives 20 of its 25 points for code and report, which people read, so the calculations earn none. The
 question "P2" judges the accuracy, 5 points and up to 10 extra: of a number, which is believed, or of a trained network,
-which is measured on the 10,000 test images.
+which is measured on the 10,000 test images. Only then is PyTorch imported: `progress()` asks for the questions alone.
 """
 
 import functools
@@ -11,11 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from helpers import datasets
 from helpers.checks import BandQuestion, Question, Slip, Verdict
-from helpers.core import cnn_studies as studies
 
 # ------------------------------------------------------------------------------------------------------- sizes
 
@@ -159,6 +157,8 @@ class AccuracyQuestion(BandQuestion):
         return self._judge_rate(given[0], "accuracy", "0.91")
 
     def _band(self, accuracy, source):
+        from helpers.core import cnn_studies as studies
+
         earned = studies.grade(accuracy)[0]
         above = [(limit, points) for limit, points in studies.BANDS if points > earned]
         onward = f" Above {above[-1][0]:.0%} earns {above[-1][1]}." if above else ""
@@ -168,6 +168,8 @@ class AccuracyQuestion(BandQuestion):
         if isinstance(network, type):
             said = f"{network.__name__} is a class; make a network of it, train it, and give that."
             return self._verdict("unreadable", said)
+        import torch
+
         sample = torch.linspace(0, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
         _, trouble = _attempt(network, sample)  # before anything is loaded
         if trouble:
@@ -198,6 +200,8 @@ class AccuracyQuestion(BandQuestion):
 
 def _attempt(network, images):
     """Return the logits (n, 10) that `network` gives images in 0..1, and an empty string; or None and what is wrong."""
+    import torch
+
     training = getattr(network, "training", False)
     if hasattr(network, "eval"):
         network.eval()

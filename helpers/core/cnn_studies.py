@@ -92,13 +92,13 @@ def in_one_order(data):
 
 def channel_statistics(images):
     """Return (mean, std), each (3,), of the colour channels of images (n, height, width, 3) uint8, in 0..1."""
-    total, squares = np.zeros(3), np.zeros(3)
-    for start in range(0, len(images), 1000):  # in blocks: a copy in floating point would need eight times the memory
-        x = images[start : start + 1000].reshape(-1, 3) / 255
-        total += x.sum(0)
-        squares += np.einsum("nc,nc->c", x, x)
-    mean = total / images[..., 0].size
-    return mean, np.sqrt(squares / images[..., 0].size - mean**2)
+    total, squares = np.zeros(images[0].size), np.zeros(images[0].size)
+    for start in range(0, len(images), 1000):  # in blocks: a copy of all as wider numbers would need as much again
+        x = images[start : start + 1000].reshape(-1, total.size)
+        total += x.sum(0, dtype=np.uint32)
+        squares += np.square(x, dtype=np.uint16).sum(0, dtype=np.uint32)  # 255² has sixteen bits
+    mean, square = (sums.reshape(-1, 3).sum(0) / images[..., 0].size for sums in (total, squares))
+    return mean / 255, np.sqrt(square - mean**2) / 255
 
 
 def stages(network):

@@ -111,7 +111,7 @@ class Scene:
         # Constrained layout doubles the time of a draw; once it has placed the axes it is switched off. A placeholder
         # stays behind, so the engine itself cannot tell whether that has happened.
         if not self._laid_out:
-            self._canvas.draw()
+            self.figure.get_layout_engine().execute(self.figure)
             self.figure.set_layout_engine("none")
             self._laid_out = True
 
