@@ -14,7 +14,7 @@ def test_every_command_of_the_documents_has_its_test_and_no_other_is_kept():
 @pytest.mark.parametrize(("command", "place"), documented.ELSEWHERE.items())
 def test_what_is_executed_elsewhere_stands_there_as_it_is(command, place):
     lines = (documented.ROOT / place).read_text(encoding="utf-8").splitlines()
-    plain = [line.partition("  #")[0].partition(" ||")[0] for line in lines]
+    plain = [line.partition("  #")[0].removeprefix("SKIP_TRAININGS=1 ") for line in lines]
     words = [line.strip().removeprefix("- ").removeprefix("run: ").partition(" --version")[0] for line in plain]
     assert command in words, f"{place} does not run {command}"
 
