@@ -1,6 +1,12 @@
 // What the browser tests ask of the page; loaded before JupyterLab.
 window.workbook = {
-  // Open notebooks use the whole width, and their kernel answers.
+  // Whether the notebook is open, uses the whole width, and its kernel answers; it never waits.
+  isReady() {
+    if (!window.jupyterapp?.shell.currentWidget?.sessionContext) return false;
+    this.opening ??= this.ready().then(() => (this.opened = true));
+    return Boolean(this.opened);
+  },
+
   async ready() {
     const { shell, commands } = window.jupyterapp;
     const panel = shell.currentWidget;

@@ -36,18 +36,10 @@ def open_notebook(browser, lab, name, screenshots):
     page = context.new_page()
     page.add_init_script(path=ROOT / "tests" / "browser" / "page.js")
     page.set_default_timeout(60_000)
-    page.name, page.errors, page.screenshots = name, [], screenshots
+    page.name, page.errors, page.screenshots, page.running = name, [], screenshots, False
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(f"{lab}/lab/workspaces/{name}/tree/{name}.ipynb?reset&token=workbook", wait_until="commit")
     return page
-
-
-def wait_until_open(page):
-    """Wait until the notebook is there and its kernel answers."""
-    page.wait_for_function(
-        "() => window.jupyterapp && window.jupyterapp.shell.currentWidget?.sessionContext", timeout=60_000
-    )
-    page.evaluate("() => workbook.ready()")
 
 
 def change_theme(page, theme):
@@ -73,14 +65,31 @@ def look(page):
 
 def start(page):
     """Begin to run all cells; with SKIP_TRAININGS, in 05 and 06 those that explorers need."""
+    page.running = True
     few = os.environ.get("SKIP_TRAININGS") and page.name[:2] in ("05", "06")
     page.evaluate("() => { workbook.runExplorers() }" if few else "() => { workbook.runAll() }")  # without waiting
 
 
+def run_when_open(page):
+    """Wait until the notebook is open, look at it, and begin to run it."""
+    if not page.running:
+        page.wait_for_function("() => workbook.isReady()")
+        look(page)
+        start(page)
+
+
 @pytest.fixture(scope="session")
 def ahead():
-    """The page of the notebook after the one being tested: it opens and runs meanwhile, which saves a minute."""
+    """The page of the notebook after the one being tested: it opens and runs meanwhile."""
     return []
+
+
+@pytest.fixture(autouse=True)
+def meanwhile(ahead):
+    """Between two tests, run the next notebook if it has opened."""
+    for page in ahead:
+        if page.evaluate("() => window.workbook?.isReady()"):
+            run_when_open(page)
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
@@ -90,9 +99,7 @@ def opened(request, browser, lab, ahead, screenshots):
         page = ahead.pop()
     else:
         page = open_notebook(browser, lab, request.param, screenshots)
-        wait_until_open(page)
-        look(page)
-        start(page)
+    run_when_open(page)
     assert page.name == request.param
     yield page
     page.context.close()
@@ -107,10 +114,6 @@ def notebook(request, opened, browser, lab, ahead, screenshots):
     if following:
         ahead.append(open_notebook(browser, lab, following, screenshots))
     opened.wait_for_function("() => window.ranAll", timeout=400_000)
-    for page in ahead:
-        wait_until_open(page)
-        look(page)
-        start(page)
     return opened
 
 
@@ -118,6 +121,7 @@ def notebook(request, opened, browser, lab, ahead, screenshots):
 def alone(notebook, ahead):
     """The same once the next notebook has run, so that it takes no time from what is measured."""
     for page in ahead:
+        run_when_open(page)
         page.wait_for_function("() => window.ranAll", timeout=400_000)
     return notebook
 
