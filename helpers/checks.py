@@ -78,7 +78,11 @@ class Question:
             fine = [max(t, self._tolerance(self.decimals + 2)) for t in finest]  # single precision reaches that far
             if any(_fits(values, reading, fine) for _, reading in readings):
                 return self._verdict("right", "right.", self.points)
-            said = f"right to {self.decimals} decimals, as asked; the digits behind them are others."
+            if min(map(_decimals_of, ([value] for value in values))) > self.decimals + 2:
+                betrayed = [sentence for sentence, slip in made if _fits(values, slip, fine)]
+                if betrayed:
+                    return self._verdict("wrong", " Or: ".join(dict.fromkeys(betrayed)))
+            said = f"right to {self.decimals} decimals, as asked; the digits after them are not."
             return self._verdict("right", said, self.points)
         return self._explain(values, expected, made)
 
@@ -107,8 +111,9 @@ class Question:
             if value.shape != asked.shape:
                 wanted = "one number" if asked.shape == () else f"an array of shape {asked.shape}"
                 return self._verdict("unreadable", f"{name} has shape {value.shape}; {wanted} is asked for.")
-        if all(_near(v, e, self._tolerance(_decimals_of([v]))) for v, e in zip(values, expected, strict=True)):
-            return self._verdict("wrong", f"close, but {self.decimals} decimals are asked for.")
+        if all(_near(v, e, self._coarse(v)) for v, e in zip(values, expected, strict=True)):
+            said = f"close, but not right to {self.decimals} decimals: carry more digits along, and round at the end."
+            return self._verdict("wrong", said)
         wrong = [name for name, r in zip(self.parts, right, strict=True) if not r]
         good = [name for name, r in zip(self.parts, right, strict=True) if r]
         sentence = f"{_join(wrong)} {'is' if len(wrong) == 1 else 'are'} not right"
@@ -119,6 +124,11 @@ class Question:
     def _finest(self, values):
         """Return for each value what may be rounding, given the decimals it has."""
         return [self._tolerance(max(self.decimals, _decimals_of([value]))) for value in values]
+
+    def _coarse(self, value):
+        """Return what a value may be off to be called close: its own rounding, or that of a few steps."""
+        digits = min(_decimals_of([value]), self.decimals)
+        return max(self._tolerance(digits) if digits else 0.0, 4 * self._tolerance(self.decimals))
 
     @staticmethod
     def _tolerance(decimals):
@@ -175,13 +185,14 @@ class FunctionQuestion(Question):
         if _unanswered(given):
             return self._unanswered()
         if len(given) != 1 or not callable(given[0]):
-            return self._verdict("unreadable", f"give one function, {self.parts[0]}; {_kind(given[0])} was given.")
+            was = f"{_kind(given[0])} was" if len(given) == 1 else f"{len(given)} things were"
+            return self._verdict("unreadable", f"give one function, {self.parts[0]}; {was} given.")
         returned, cases = [], self.cases()
         for arguments in cases:
             right = np.asarray(self.expected(*arguments), dtype=float)
             try:
                 value = given[0](*(np.array(a, copy=True) for a in arguments))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 shapes = ", ".join(str(np.shape(a)) for a in arguments)
                 return self._verdict(
                     "wrong",
@@ -241,7 +252,7 @@ def _read(value):
         kind = "True or False" if value.strip().lower() in ("true", "false", "yes", "no") else "a number"
         return None, f"is a text, {value!r}; type {kind} without quotes."
     if value is None:
-        return None, "is None; a function may have forgotten its return."
+        return None, "is None; give a number, and where a function gave it, look for its return."
     if callable(value):
         return None, "is a function; call it, and give the number that it returns."
     try:

@@ -30,6 +30,7 @@ import argparse
 import compileall
 import contextlib
 import csv
+import itertools
 import multiprocessing
 import os
 import re
@@ -161,10 +162,16 @@ class Network:
         return x @ self.weights[-1] + self.biases[-1]
 
     def readings(self):
-        """Yield this network with the activations whose names it came with, or else with each that is asked for."""
+        """Yield this network with the activations whose names it came with, or else with those that are asked for.
+
+        All of one kind come first, then, in a network of two hidden layers, two kinds.
+        """
         hidden = len(self.weights) - 1
         known = len(self.kinds) == hidden and set(self.kinds) <= set(self.KINDS)
-        for kinds in [self.kinds] if known else [[name] * hidden for name in ("ReLU", "Sigmoid", "Tanh")]:
+        asked_for = ("ReLU", "Sigmoid", "Tanh")
+        unknown = [[one] * hidden for one in asked_for]
+        unknown += map(list, itertools.permutations(asked_for, 2)) if hidden == 2 else []
+        for kinds in [self.kinds] if known else unknown:
             made = Network(self.weights, self.biases)
             made.activations = [self.KINDS[name]() for name in kinds]
             yield made
@@ -248,8 +255,13 @@ def judge_network(network):
             'a rate is believed in the notebook only; give the trained network, check("P1e", network), or p1_model.npz.'
         )
         return Verdict("P1e", "unreadable", said, 0.0, question.points)
+    verdicts = []
     with np.errstate(all="ignore"):
-        return max((question.judge(reading) for reading in network.readings()), key=lambda v: (v.earned, -_rate(v)))
+        for reading in network.readings():
+            verdicts.append(question.judge(reading))
+            if verdicts[-1].earned > question.points:
+                break  # the wrong activations do not get there
+    return max(verdicts, key=lambda v: (v.earned, -_rate(v)))
 
 
 def _rate(verdict):
@@ -651,6 +663,8 @@ def main(arguments=None):
         if min(given.jobs, given.seconds, given.memory) < 1:
             raise ValueError("--jobs, --seconds and --memory are whole numbers from 1")
         limits = Limits(given.seconds, given.memory, not given.uncontained)
+        if given.csv and (given.csv.is_dir() or not given.csv.absolute().parent.is_dir()):
+            raise ValueError(f"--csv {given.csv} is no file in a folder that is there; nothing was graded yet.")
         reports = grade(given.folder, given.jobs, limits, progress=True)
         path = given.csv or given.folder.resolve().with_name(f"{given.folder.resolve().name}-grades.csv")
         write_csv(reports, path)

@@ -358,6 +358,7 @@ def _shell(file):
     shell = InteractiveShell.instance(config=settings, colors="NoColor")
     shell.ast_transformers.append(_Name())
     shell.showtraceback = lambda *_, **__: None  # type: ignore[method-assign]  # errors are told, not printed
+    shell.run_cell("get_ipython().register_magic_function(lambda line: None, 'line', 'matplotlib')")  # nothing is shown
     shell.user_ns["__name__"] = os.path.basename(file)[:-3] if file.endswith(".py") else "__main__"
     sys.path.insert(1, os.path.abspath(os.path.dirname(file)))  # modules beside it are part of it
     os.chdir(os.path.abspath(os.path.dirname(file)))

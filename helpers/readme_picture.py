@@ -1,7 +1,9 @@
 """Draws README's two pictures, two explorers and the house of the code: python -m helpers.readme_picture."""
 
+import argparse
 import io
 import os
+import sys
 from pathlib import Path
 
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
@@ -104,8 +106,9 @@ def _stairs(ax):
 PICTURES = {"readme.png": explorers, "readme_house.png": lambda: Image.open(io.BytesIO(style.png(house().figure)))}
 
 
-def main(folder=FOLDER):
+def main(folder=FOLDER, arguments=()):
     """Write the pictures into `folder`, each under a temporary name first."""
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     for name, drawn in PICTURES.items():
         temporary = folder / f".{name}.part"
         drawn().convert("RGB").quantize(256, dither=Image.Dither.NONE).save(temporary, format="png", optimize=True)
@@ -114,4 +117,4 @@ def main(folder=FOLDER):
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments=sys.argv[1:])

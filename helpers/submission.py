@@ -263,10 +263,10 @@ def p2_accuracy(folder):
             np.savez(source, **{key: getattr(whole, key) for key in datasets.KEYS})
         command = [sys.executable, "p2.py", "--evaluate", "p2_model.pkl", "--data", str(source)]
         done = subprocess.run(command, cwd=empty, env=alone(), capture_output=True, text=True)
-    told = re.search(r"([\d.]+) ?%", done.stdout)
+    told = re.findall(r"(\d+(?:\.\d+)?) ?%", done.stdout)  # the last one: progress may have been printed before
     if done.returncode or not told:
         raise ValueError(f"p2.py --evaluate p2_model.pkl tells no accuracy: {last_line(done.stderr or done.stdout)}")
-    accuracy = float(told.group(1))
+    accuracy = float(told[-1])
     said = f"p2_model.pkl gets {accuracy:.2f} % of the test images right"
     return as_reported(folder / "p2_report.pdf", said, accuracy, 0.06)  # another processor rounds some images otherwise
 
@@ -355,9 +355,15 @@ def tried(path):
 def build(p1=ROOT / "artifacts" / "p1", p2=ROOT / "artifacts" / "p2", folder=SUBMISSION, say=print):
     """Write the hand-in into `folder` and `folder`.zip once every file has been tried; return the zip's path.
 
-    Raises ValueError with one sentence a line for what is missing or wrong; then what was there before stays.
+    Raises ValueError with one sentence a line for what is missing or wrong, and for a folder that holds anything else
+    than a hand-in; then what was there before stays.
     """
     found, folder = find(p1, p2), Path(folder)
+    more = sorted(p.name for p in folder.iterdir() if p.name not in {*found, "__pycache__"}) if folder.exists() else []
+    if more:
+        raise ValueError(f"{folder} holds {more[0]}, which is no part of the hand-in; name an empty or a new folder.")
+    if any(path.resolve().parent == folder.resolve() for path in found.values()):
+        raise ValueError(f"{folder} holds what is to be handed in; name another folder for the hand-in with --folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".submission.") as beside:
         archive, unpacked = Path(beside) / "submission.zip", Path(beside) / "submission"

@@ -133,6 +133,14 @@ class Training:
             parameter[...], velocity[...] = stored[f"parameter{i}"], stored[f"velocity{i}"]
 
 
+def _same_data(path, history, data_name):
+    if history.get("data", data_name) != data_name:
+        raise ValueError(
+            f"{path} tells of {history['data']}, and here is {data_name}; start anew with --no-resume, or name another "
+            "--output."
+        )
+
+
 def train(recipe, seed, dset, output, epochs=None, resume=True, data_name="MNIST", progress=True):
     """Train one recipe with one seed into the folder `output`, and return its history.
 
@@ -148,10 +156,12 @@ def train(recipe, seed, dset, output, epochs=None, resume=True, data_name="MNIST
     if resume and model.exists() and record.exists():
         history = read_json(record)
         if history["epochs"] == training.history["epochs"] and "test_error" in history:
+            _same_data(record, history, data_name)
             checkpoint.unlink(missing_ok=True)  # it was stopped in its very last step
             return history
     if resume and checkpoint.exists():
         training.load_checkpoint(checkpoint)
+        _same_data(checkpoint, training.history, data_name)
     else:
         training.history |= {"data": data_name, "command": command(), "machine": machine()}
 
@@ -252,6 +262,11 @@ def main(arguments=None):
         "--report", action="store_true", help="train nothing; fill artifacts/p1/ from the output folder"
     )
     options = parser.parse_args(arguments)
+    for name in ("epochs", "limit"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            parser.error(f"--{name} is {getattr(options, name)}; give a whole number from 1.")
+    if options.data and not Path(options.data).expanduser().is_dir():
+        parser.error(f"--data {options.data} is no folder; name the one that holds mnist.npz, or leave it out.")
     try:
         run(options)
     except ValueError as error:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.answers import check
+from helpers.answers import check, find
 from helpers.answers.cnn import _ACCURACY, QUESTIONS
 
 
@@ -173,3 +173,10 @@ def test_every_slip_of_an_accuracy_can_be_made():
     values = (-0.1, 9321, 93.2, 1.0, 0.999, 0.07)
     for slip in QUESTIONS["P2"].slips:
         assert [value for value in values if slip.make(value)]
+
+
+def test_what_is_no_network_and_no_number_is_told_what_is_asked_for():
+    assert "a dict of weights; give the accuracy" in check("P2", {}).sentence
+    assert "this is a text" in check("P2", "p2_model.pkl").sentence
+    assert "type bool" in check("P2", lambda x: torch.zeros(len(x), 10, dtype=torch.bool)).sentence
+    assert "0.91" not in find("P2").worked()

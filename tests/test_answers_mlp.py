@@ -299,7 +299,7 @@ SLIPS = [
     ("P1b", [criterion(softmax=naive, losses=summed)], "each row's largest logit before np.exp."),
     ("P1b", [criterion(softmax=global_shift, losses=summed)], "largest logit of the whole batch"),
     *(("P1b", [criterion(losses=put_in(floor))], f"({floor:g})")
-      for floor in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-300)
+      for floor in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 2**-52, 1e-16, 1e-20, 1e-300)
       for put_in in (log_softmax_with_floor, log_softmax_with_addend)),
     ("P1b", [criterion(losses=summed)], "met a 0"),
     ("P1b", [criterion(losses=lambda s, x, y: -np.log(s.softmax(x)[range(len(x)), y.argmax(1)]))], "met a 0"),
@@ -382,7 +382,6 @@ SLIPS = [
     ("P1d", own_default(1.0), "gradients are added up instead"),
     ("P1d", pieces(zero_grads=lambda s: None), "every dW and db to 0"),
     ("P1d", pieces(eval=lambda s: None), "not False and True"),
-    ("P1d", rule(lambda s, v, g: g), "momentum has no effect"),
     ("P1d", rule(lambda s, v, g: s.momentum * v + (s.lr if s.momentum else 1) * g), "learning rate enters twice"),
     ("P1d", rule(Momentum.velocity, lambda s, old, new: s.lr * new * (1 if s.momentum else -1)), "velocity was added"),
     ("P1d", rule(lambda s, v, g: g - s.momentum * v), "with the wrong sign: v = m v + g"),
@@ -578,3 +577,93 @@ def test_a_network_is_measured_on_the_test_images(monkeypatch):
     assert "NaN" in check("P1e", Reader(labels, value=np.nan)).sentence
     assert "as by guessing" in check("P1e", Reader(labels, wrong=1)).sentence
     assert "raised" in check("P1e", MLP(9, 10, [], [], normal, np.zeros, Criterion(), 0.1)).sentence
+
+
+# As the template's contract has it: only the methods that it names can be called.
+Plain = type("Plain", (), {k: v for k, v in vars(MLP).items() if k not in ("__call__", "__dict__", "__weakref__")})
+
+
+def with_rule(rule):
+    """An MLP that takes a momentum and steps by `rule(network, old velocity, gradient)`, (step, new velocity)."""
+
+    class Own(MLP):
+        def __init__(self, *arguments, momentum=0.0):
+            super().__init__(*arguments)
+            self.momentum, self.v = momentum, {}
+
+        def step(self):
+            for name in ("W", "b"):
+                for i, gradient in enumerate(getattr(self, f"d{name}")):
+                    step, self.v[name, i] = rule(self, self.v.get((name, i)), gradient)
+                    getattr(self, name)[i] = getattr(self, name)[i] - self.lr * step
+
+    return Own
+
+
+def nesterov(network, v, g):
+    v = g if v is None else network.momentum * v + g
+    return g + network.momentum * v, v
+
+
+def reading_a(network, v, g):
+    v = g if v is None else v
+    return (v if network.momentum else g), network.momentum * v + (1 - network.momentum) * g
+
+
+def test_no_rule_of_momentum_costs_points_that_the_assignment_does_not_ask_for():
+    unused = type("Unused", (MLP,), {"__init__": lambda self, *arguments, **more: MLP.__init__(self, *arguments)})
+    for network in (Plain, unused, with_rule(nesterov), with_rule(reading_a)):
+        assert check("P1d", network, p1.Sigmoid, p1.SoftmaxCrossEntropy).earned == 10, network
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda s, y: 3,
+    lambda s, y: int((s.output.argmin(1) != y.argmax(1)).sum()),
+    lambda s, y: int((np.abs(s.output).argmax(1) != y.argmax(1)).sum()),
+])  # fmt: skip
+def test_a_count_that_is_right_by_chance_is_found_out(wrong):
+    network = type("Lucky", (MLP,), {"get_error": wrong})
+    verdict = check("P1d", network, p1.Sigmoid, p1.SoftmaxCrossEntropy)
+    assert verdict.status == "wrong" and "get_error" in verdict.sentence
+
+
+def test_a_derivative_that_spoils_what_is_stored_is_told_so():
+    def spoiling(self):
+        self.o -= self.y
+        return self.o
+
+    assert "a second call of derivative" in check("P1b", criterion(derivative=spoiling)).sentence
+
+    class Once(p1.Sigmoid):
+        def derivative(self):
+            self.state = self.state * (1 - self.state)
+            return self.state
+
+    assert "Sigmoid, derivative: a second call" in check("P1a", Once, p1.Tanh, p1.ReLU).sentence
+
+
+def test_a_single_class_may_come_in_a_dict_or_module():
+    assert check("P1b", p1).earned == check("P1b", {"softmaxcrossentropy": p1.SoftmaxCrossEntropy}).earned == 5
+    assert "give SoftmaxCrossEntropy, the class itself; SoftmaxCrossEntropy is a dict" in check("P1b", {}).sentence
+
+
+def test_a_measured_network_is_left_in_its_mode_and_told_what_it_returned():
+    if datasets.mnist(part="test").is_stand_in:
+        pytest.skip("no MNIST here")
+
+    class Answers:
+        train_mode = True
+
+        def __init__(self, answer):
+            self.forward = answer
+
+        def train(self):
+            self.train_mode = True
+
+        def eval(self):
+            self.train_mode = False
+
+    labels = Answers(lambda x: np.zeros(len(x)))
+    assert "returned shape (1000,); logits of shape (1000, 10)" in check("P1e", labels).sentence and labels.train_mode
+    assert "NaN or infinity" in check("P1e", Answers(lambda x: np.full((len(x), 10), np.inf))).sentence
+    assert check("P1e", Answers(lambda x: ...)).status == "unanswered"

@@ -118,6 +118,7 @@ HOSTILE = {
     ),
     "answers": notebook(START, "import sys\nsys.path.append('{root}')\nfrom helpers.answers import descent"),
     "trying": notebook(START, ANSWERED, f"for _ in range(40): {WRONG}", 'check("1a", *x)'),
+    "drawing": notebook("%matplotlib inline\n" + START, "%matplotlib widget\n" + ANSWERED, 'check("1a", *x)'),
     "function": notebook(
         START,
         "class F:\n    def __call__(self, *a):\n        while True: pass",
@@ -259,6 +260,7 @@ def test_an_untouched_notebook_earns_nothing_and_is_no_reason_for_remarks(graded
         ("answers", 0, "ImportError|ModuleNotFoundError"),
         ("trying", 0, "the first 20 were judged"),
         ("function", 5, "stopped after 6 s of computing"),
+        ("drawing", 3, "^$"),
         ("odd", 0, ""),
         ("text", 0, "not a notebook"),
         ("binary", 0, "not a notebook"),
@@ -322,7 +324,7 @@ def test_a_network_is_run_with_the_activations_it_came_with():
     wanted = np.maximum(np.tanh(x @ weights[0] + rows[0]) @ weights[1] + rows[1], 0) @ weights[2] + rows[2]
     np.testing.assert_allclose(mixed.forward(x), wanted)
     for unknown in ([], ["Tanh"], ["LeakyReLU", "Tanh"]):
-        assert len(list(grade.Network(weights, rows, unknown).readings())) == 3
+        assert len(list(grade.Network(weights, rows, unknown).readings())) == 9
 
 
 @pytest.mark.parametrize("value", [
@@ -398,6 +400,27 @@ def test_a_pickle_is_never_loaded(tmp_path):
     np.savez(tmp_path / "m.npz", W0=np.array([print], dtype=object), b0=np.zeros(10))
     with pytest.raises(ValueError):
         grade.read_network(tmp_path / "m.npz")
+
+
+def test_two_kinds_of_activation_are_tried(tmp_path):
+    if datasets.mnist(part="test").is_stand_in:
+        pytest.skip("no MNIST here")
+    (x, y), _, (test_x, test_y) = p1.load_mnist()
+    rng = np.random.default_rng(0)
+    made = p1.MLP(784, 10, [24, 16], [p1.ReLU(), p1.Tanh()], lambda *shape: p1.scaled_normal_weight_init(*shape, rng),
+                  p1.zeros_bias_init, p1.SoftmaxCrossEntropy(), 0.1)  # fmt: skip
+    p1.train_epoch(made, x[:5000], y[:5000], 50, rng)
+    made.save_model(str(tmp_path / "m.npz"))
+    error = 100 * p1.evaluate(made, test_x, test_y)[1]
+    verdict = grade.judge_network(grade.read_network(tmp_path / "m.npz"))
+    assert abs(float(verdict.sentence.split()[0]) - error) < 0.02
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_anything_is_graded(tmp_path, capsys):
+    (tmp_path / "a.ipynb").write_text("x")
+    for csv_ in (tmp_path / "none" / "marks.csv", tmp_path):
+        assert grade.main([str(tmp_path), "--csv", str(csv_)]) == 1
+        assert "nothing was graded yet" in capsys.readouterr().err
 
 
 def test_folders_that_cannot_be_graded(tmp_path, capsys):

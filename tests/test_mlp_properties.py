@@ -307,7 +307,8 @@ def test_probes_of_activations_report_what_the_pieces_do(seed, kind):
         np.testing.assert_array_equal(probes.overwritten(0, x, piece), x)
         activation = kind()
         activation(x)
-        np.testing.assert_array_equal(probes.derived(1, x, mlp.ReLU, piece), activation.derivative())
+        for derived in (probes.derived, probes.derived_again):
+            np.testing.assert_array_equal(derived(1, x, mlp.ReLU, piece), activation.derivative())
     np.testing.assert_array_equal(probes.overwritten(0, x, Careless), 2 * x)
 
 
@@ -317,7 +318,8 @@ def test_probes_of_the_criterion_report_what_it_does(seed, classes):
     x, y = samples_for(seed, [classes, classes])
     criterion = mlp.SoftmaxCrossEntropy()
     np.testing.assert_array_equal(probes.loss_of(x, y, mlp.SoftmaxCrossEntropy), criterion(x, y))
-    np.testing.assert_array_equal(probes.gradient_of(x, y, criterion), criterion.derivative())
+    for gradient in (probes.gradient_of, probes.gradient_again):
+        np.testing.assert_array_equal(gradient(x, y, criterion), criterion.derivative())
     np.testing.assert_array_equal(probes.given_back(x, y, mlp.SoftmaxCrossEntropy), np.concatenate([x, y]))
 
 

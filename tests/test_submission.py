@@ -92,6 +92,16 @@ def test_a_student_edition_says_that_the_files_are_the_readers_own(monkeypatch, 
         submission.find(tmp_path, tmp_path)
 
 
+def test_a_folder_that_holds_anything_else_is_left_alone(hand_in, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("dear")
+    with pytest.raises(ValueError, match="holds notes.txt, which is no part of the hand-in"):
+        submission.build(P1, hand_in, tmp_path / "mine")
+    with pytest.raises(ValueError, match="name another folder"):
+        submission.build(hand_in, hand_in, hand_in)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "dear" and (hand_in / "p1.py").exists()
+
+
 def spoil_imports(folder):
     text = (folder / "p1.py").read_text()
     (folder / "p1.py").write_text(text + "\nimport scipy\n")

@@ -89,6 +89,12 @@ def test_a_finished_training_is_kept_and_no_resume_repeats_it(tmp_path, monkeypa
         train_mlp.train("handout", 0, tiny_mnist(), tmp_path, epochs=1, resume=False, progress=False)
 
 
+def test_what_was_trained_on_other_images_is_not_taken_for_these(tmp_path):
+    train_mlp.train("handout", 0, tiny_mnist(), tmp_path, epochs=1, data_name="generated stand-in", progress=False)
+    with pytest.raises(ValueError, match="tells of generated stand-in, and here is MNIST; start anew with --no-resume"):
+        train_mlp.train("handout", 0, tiny_mnist(), tmp_path, epochs=1, progress=False)
+
+
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     training = train_mlp.Training("handout", seed=0, epochs=2)
     training.save_checkpoint(tmp_path / "handout_seed1.checkpoint.npz")
@@ -193,3 +199,11 @@ def test_command_line_mistakes_end_in_a_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit):
         train_mlp.main(["--recipe", "magic"])
     assert "invalid choice: 'magic'" in capsys.readouterr().err
+    for given, said in (
+        (["--epochs", "0"], "--epochs is 0; give a whole number from 1."),
+        (["--limit", "-1"], "--limit is -1; give"),
+        (["--data", str(tmp_path / "none")], "is no folder; name the one that holds mnist.npz"),
+    ):
+        with pytest.raises(SystemExit):
+            train_mlp.main([*given, "--output", str(tmp_path)])
+        assert said in capsys.readouterr().err

@@ -33,12 +33,15 @@ def of_topic(topic: str) -> list[Question]:
 def find_all(question: str) -> list[Question]:
     """Return the question of that name, or all that belong to it: "1c" means "1c GD" and "1c momentum".
 
+    Capital and small letters are the same here.
+
     Raises ValueError where there is none.
     """
     name = str(question).strip()
-    questions = _questions(name[:2] if name[:1] == "P" else name[:1])
-    found = [q for q in questions.values() if q.id == name] or [
-        q for q in questions.values() if q.id.startswith(f"{name} ")
+    questions = _questions(name[:2].upper() if name[:1] in ("P", "p") else name[:1])
+    same = name.casefold()
+    found = [q for q in questions.values() if q.id.casefold() == same] or [
+        q for q in questions.values() if q.id.casefold().startswith(f"{same} ") or name.upper() in _ROOMS
     ]
     if not found:
         known = ", ".join(questions) if questions else "those of 1, 2, 3, 4, P1 and P2, such as 1a"

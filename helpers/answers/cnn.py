@@ -30,7 +30,8 @@ def _sides(first=_SIDE - _KERNEL + 1, halve=lambda n: n // 2, shrink=0):
 
 _SIZES = Question(
     id="P2 sizes", points=0, parts=("first", "group 1", "group 2", "group 3"), expected=_sides,
-    answer="(40 - 2)/1 + 1 = 39; a 3×3 filter with padding 1 keeps the side; pooling makes (n - 2)/2 + 1 of it:",
+    answer="(40 - 2)/1 + 1 = 39; a 3×3 filter with padding 1 keeps the side; pooling makes (n - 2)/2 + 1 of it, "
+           "rounded down:",
     slips=(
         Slip("a side that does not come out even is rounded down: PyTorch leaves the last row and column unread.",
              lambda: _sides(halve=lambda n: -(-n // 2))),
@@ -47,7 +48,7 @@ _SIZES = Question(
         Slip("these are numbers of cells; the side is asked for.", lambda: tuple(n * n for n in _sides())),
     ),
     hints=(
-        "The size formula of notebook 04 is (n + 2p - k)/s + 1, rounded down.",
+        "The size formula of notebook 04 is (n + 2p - k)/s + 1. Where it does not come out even, PyTorch rounds down.",
         "First n = 40, k = 2, p = 0, s = 1. Then, three times, a 3×3 filter with p = 1 and pooling with k = 2, s = 2.",
     ),
     decimals=2,
@@ -154,7 +155,15 @@ class AccuracyQuestion(BandQuestion):
             return self._verdict("unreadable", said)
         if callable(given[0]):
             return self._measure(given[0])
+        if isinstance(given[0], dict | str):
+            kind = "a text" if isinstance(given[0], str) else "a dict of weights"
+            said = f"this is {kind}; give the accuracy as a number, or the network itself, with its weights loaded."
+            return self._verdict("unreadable", said)
         return self._judge_rate(given[0], "accuracy", "0.91")
+
+    def worked(self) -> str:
+        """Return the worked answer, which is no number: every network has its own accuracy."""
+        return self.answer
 
     def _band(self, accuracy, source):
         from helpers.core import cnn_studies as studies
@@ -209,13 +218,15 @@ def _attempt(network, images):
     try:
         with torch.no_grad():
             logits = torch.as_tensor(network(images if own is None else images.to(own.device))).detach().cpu()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return None, f"it raised {type(error).__name__} ({' '.join(str(error).split())[:200]})."
     finally:
         if training and hasattr(network, "train"):
             network.train()  # as it was: the reader's training may go on
     if logits.shape != (len(images), _CLASSES):
         return None, f"it returned shape {tuple(logits.shape)}; ({len(images)}, {_CLASSES}) is asked for."
+    if logits.dtype == torch.bool or logits.is_complex():
+        return None, f"it returned numbers of type {str(logits.dtype).removeprefix('torch.')}; real ones are asked for."
     if not torch.isfinite(logits.float()).all():
         return None, "its logits hold NaN or infinity: training diverged; try a smaller learning rate."
     return logits, ""

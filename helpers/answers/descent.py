@@ -7,22 +7,23 @@ from helpers.core import descent
 _SLOPE = descent.gelu_gradient
 
 
-def _walk(gradient=_SLOPE, x0=given.START_NEAR, step=given.SMALL_STEP, value=descent.gelu, fresh=True):
+def _walk(gradient=_SLOPE, x0=given.START_NEAR, step=given.SMALL_STEP, value=descent.gelu, fresh=True, digits=15):
     """Make the three updates with whatever the reader may have put in place of the right pieces; return x and value."""
     x = [x0]
     for _ in range(given.STEPS):
-        x.append(x[-1] - step * float(gradient(x[-1] if fresh else x0)))
+        x.append(round(x[-1] - step * float(gradient(x[-1] if fresh else x0)), digits))
     return _pairs(x[1:], value)
 
 
 def _average(
-    v0=None, beta=given.MOMENTUM, weight=1 - given.MOMENTUM, step=given.SMALL_STEP, along_fresh=True, sign=-1.0
-):
+    v0=None, beta=given.MOMENTUM, weight=1 - given.MOMENTUM, step=given.SMALL_STEP, along_fresh=True, sign=-1.0,
+    digits=15,
+):  # fmt: skip
     """Make the three updates of 1c with an average that starts at v0 and weighs a new gradient with `weight`."""
     x, v = [given.START_FAR], float(_SLOPE(given.START_FAR)) if v0 is None else v0
     for _ in range(given.STEPS):
         old, v = v, beta * v + weight * float(_SLOPE(x[-1]))
-        x.append(x[-1] + sign * step * (v if along_fresh else old))
+        x.append(round(x[-1] + sign * step * (v if along_fresh else old), digits))
     return _pairs(x[1:])
 
 
@@ -65,6 +66,7 @@ def _late(x0, right):
     return (*x, *_pairs((x0, *x[:-1]))[given.STEPS :])
 
 
+_ROUNDED = "x was rounded to four decimals after each step, and that adds up: carry more digits, and round at the end."
 _LATE = "the x are right, the GELU values are one step late: GELU(x1) belongs to x1."
 
 
@@ -72,6 +74,9 @@ def _slips(x0, step, other_step):
     same = dict(x0=x0, step=step)
     return (
         Slip(_LATE, lambda: _late(x0, _walk(**same))),
+        *(
+            (Slip(_ROUNDED, lambda: _walk(digits=4, **same)),) if step == given.SMALL_STEP else ()
+        ),  # else it adds to less
         Slip(
             "the factor 1 - σ is missing in the derivative: σ(z) has the derivative σ(z) (1 - σ(z)).",
             lambda: _walk(_one_less_forgotten, **same),
@@ -113,7 +118,7 @@ def _slips(x0, step, other_step):
 _PARTS = ("x1", "x2", "x3", "GELU(x1)", "GELU(x2)", "GELU(x3)")
 _HINTS = (
     "GELU is a product, x times σ(1.702 x). Which rule differentiates a product, and what does the 1.702 add?",
-    "GELU'(x) = σ(1.702 x) + 1.702 x σ(1.702 x) (1 - σ(1.702 x)). At x = 0 it is ½.",
+    "GELU'(x) = σ(1.702 x) + 1.702 x σ(1.702 x) (1 - σ(1.702 x)). To test yours: at x = 0 it is ½.",
     "Take the gradient anew at each point: x1 = x0 - η GELU'(x0), then x2 = x1 - η GELU'(x1).",
 )
 _SIDE = (
@@ -173,12 +178,19 @@ QUESTIONS = {
             slips=(
                 Slip("these are the values of plain gradient descent; the average lags behind them.", _far),
                 Slip(_LATE, lambda: _late(given.START_FAR, _average())),
+                Slip(_ROUNDED, lambda: _average(digits=4)),
                 Slip("v0 is taken as 0; here it is the gradient at x0.", lambda: _average(v0=0.0)),
-                Slip("the factor (1-β) before the gradient is missing.", lambda: _average(weight=1.0)),
+                *(
+                    Slip("the factor (1-β) before the gradient is missing.",
+                         lambda fresh=fresh: _average(weight=1.0, along_fresh=fresh))
+                    for fresh in (True, False)
+                ),
                 Slip("this is η = 1; the corrected edition says 0.1.", lambda: _average(step=given.LARGE_STEP)),
-                Slip(
-                    "β and 1-β have changed places.",
-                    lambda: _average(beta=1 - given.MOMENTUM, weight=given.MOMENTUM),
+                *(
+                    Slip("β and 1-β have changed places.",
+                         lambda fresh=fresh: _average(
+                             beta=1 - given.MOMENTUM, weight=given.MOMENTUM, along_fresh=fresh))
+                    for fresh in (True, False)
                 ),
                 Slip("the sign is turned: the update subtracts η v.", lambda: _average(sign=1.0)),
                 Slip(

@@ -104,7 +104,7 @@ class GateQuestion(Question):
                 )
             return gates.neuron(arrays[:-1], float(arrays[-1])), ""
         if len(arrays) % 2:
-            return None, f"give W and b of every layer, so an even number of arrays; {len(arrays)} were given."
+            return None, f"give W and b of every layer, so an even number of arrays, not {len(arrays)}."
         try:
             network = gates.GateNetwork(tuple(_layers(arrays)))
         except ValueError as error:

@@ -6,6 +6,7 @@ with the right values and with those of every slip, computed here by making the 
 
 import contextlib
 import io
+import types
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -80,11 +81,13 @@ class PieceQuestion(Question):
 
     def judge(self, *given) -> Verdict:
         """Return the verdict on the reader's pieces; never raises on what a reader can pass."""
-        if len(given) == 1 and len(self.parts) > 1 and given[0] is not ...:
+        several = len(self.parts) > 1 or (len(given) == 1 and isinstance(given[0], dict | types.ModuleType))
+        if len(given) == 1 and several and given[0] is not ...:
             given = self._by_name(given[0])
         if not given or any(piece is ... for piece in given):
             return self._unanswered()
-        asked = f"give {', '.join(self.parts)}, in this order and without calling them"
+        asked = f"give {', '.join(self.parts)}, "
+        asked += "in this order and without calling them" if len(self.parts) > 1 else "the class itself"
         if len(given) != len(self.parts):
             return self._verdict("unreadable", f"{asked}; {len(given)} given.")
         for name, piece in zip(self.parts, given, strict=True):
@@ -237,6 +240,10 @@ def _activation_probes(number, name):
             f"{name}, derivative", partial(probes.derived, number, _POINTS), partial(_central, f, _POINTS),
             at(_POINTS, derivative), said="it does not agree with a central difference.",
         ),
+        Probe(
+            f"{name}, derivative", partial(probes.derived_again, number, _POINTS), partial(_central, f, _POINTS),
+            said="a second call gives something else than the first; leave in place what forward has stored.",
+        ),
     )  # fmt: skip
 
 
@@ -278,7 +285,7 @@ _UNDERFLOW_SLIPS = (
             "log o_k = x_k - log Σ exp x_j with the largest logit taken out first.",
             lambda floor=floor, put_in=put_in: _cross(put_in(_softmax(_HUGE), floor), _HUGE_LABELS),
         )
-        for floor in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-300)
+        for floor in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 2**-52, 1e-16, 1e-20, 1e-300)
         for put_in in (np.maximum, np.add)
     ),
     Slip(_UNDERFLOW, lambda: _cross(_softmax(_HUGE), _HUGE_LABELS)),
@@ -342,6 +349,8 @@ _CRITERION_PROBES = (
           lambda: _softmax(_HUGE) - _HUGE_LABELS,
           (Slip("the exponentials overflowed here, though not in the loss: use the same shifted logits.",
                 lambda: _softmax(_HUGE, most=0) - _HUGE_LABELS),)),
+    Probe("the gradient", partial(probes.gradient_again, _LOGITS, _LABELS), lambda: _softmax(_LOGITS) - _LABELS,
+          said="a second call of derivative gives something else than the first; leave in place what forward stored."),
     Probe("the criterion", partial(probes.given_back, _LOGITS, _LABELS), lambda: np.concatenate([_LOGITS, _LABELS]),
           said="it writes into the logits or the labels that it is given; compute new arrays."),
 )  # fmt: skip
@@ -419,6 +428,11 @@ _INIT_PROBES = (
 # --------------------------------------------------------------------------------------------------- d: the network
 
 _RATE, _BATCH, _M = probes.RATE, probes.BATCH, probes.MOMENTUM
+_BATCHES = (
+    3,
+    4,
+    5,
+)  # seeds of batches with other numbers of errors, and of rows where the smallest logit is at the label
 _SIZES, _SQUARE = probes.SIZES, probes.SQUARE
 
 
@@ -478,8 +492,8 @@ def _case_loss():
     return _losses(_forward(W, b, x)[0], y)
 
 
-def _case_errors():
-    W, b, x, y = probes.example()
+def _case_errors(seed=1):
+    (W, b), (x, y) = probes.example()[:2], probes.example(seed=seed)[2:]
     return int((_forward(W, b, x)[0].argmax(axis=1) != y.argmax(axis=1)).sum())
 
 
@@ -582,8 +596,21 @@ def _without_momentum_or(value, right):
 
 
 def _fair_walks():
-    """The walks of the averages v = m v + (1 - m) g, begun at 0 or at the first gradient: as good as heavy ball."""
-    return [_walk(lambda v, g: _M * v + (1 - _M) * g), _walk(lambda v, g: _M * v + (1 - _M) * g, begin=1.0)]
+    """The walks of other rules that are as good as heavy ball.
+
+    The averages v = m v + (1 - m) g, begun at 0 or at the first gradient, of which the latter may also step along the
+    old v (readings B and A of Eq. 5); Nesterov's; and none at all, for the contract asks for no momentum.
+    """
+
+    def average(v, g):
+        return _M * v + (1 - _M) * g
+
+    first, second = probes.momentum_gradients()
+    return [
+        _walk(average), _walk(average, begin=1.0), np.cumsum([-_RATE * first, -_RATE * first], axis=0),
+        np.cumsum([-_RATE * (1 + _M) * first, -_RATE * ((1 + _M) * second + _M**2 * first)], axis=0),
+        _walk(lambda v, g: g),
+    ]  # fmt: skip
 
 
 def _walk(velocity, begin=0.0, move=lambda p, v: -_RATE * v):
@@ -598,7 +625,6 @@ def _walk(velocity, begin=0.0, move=lambda p, v: -_RATE * v):
 
 
 _MOMENTUM_SLIPS = (
-    Slip("momentum has no effect: keep a velocity for each W and b from step to step.", lambda: _walk(lambda v, g: g)),
     Slip("the learning rate enters twice, in the velocity and in the step.",
          lambda: _walk(lambda v, g: _M * v + _RATE * g)),
     Slip("the velocity was added; descent subtracts it.",
@@ -630,6 +656,11 @@ _NETWORK_PROBES = (
             Probe(f"get_error in {mode} mode, without backward", partial(probes.read, "get_error", mode), _case_errors,
                   _GET_ERROR_SLIPS),
         )
+    ),
+    *(
+        Probe("get_error, of another batch", partial(probes.read, "get_error", "eval", seed=seed),
+              partial(_case_errors, seed), said="count the rows in which the largest logit is not at the label.")
+        for seed in _BATCHES
     ),
     Probe("the gradient, all layers of one size", partial(probes.backpropagated, sizes=_SQUARE),
           partial(_numeric, _SQUARE), _slips_of_backward(_SQUARE),
@@ -683,14 +714,22 @@ class ErrorQuestion(BandQuestion, PieceQuestion):
             said = f"only MNIST counts, and here is a {data.name}; run python -m helpers.datasets."
             return self._verdict("unreadable", said)
         x = data.test_images.reshape(len(data.test_images), -1) / 255
+        training = getattr(network, "train_mode", getattr(network, "training", False)) is True
         predicted, error = _attempt(lambda: [self._predict(network, x[i : i + 1000]) for i in range(0, len(x), 1000)])
+        if training and hasattr(network, "train"):
+            _attempt(network.train)  # as it was: the reader's training may go on
         if error:
             return self._verdict("wrong", " ".join(f"forward on (1000, 784) test pixels {error}".split()))
-        if predicted is ...:
+        if predicted is ... or any(logits is ... for logits in predicted):
             return self._unanswered()
+        odd = next((np.shape(logits) for logits in predicted if np.shape(logits) != (1000, 10)), None)
+        if odd is not None:
+            said = f"forward on (1000, 784) test pixels returned shape {odd}; logits of shape (1000, 10) are asked for."
+            return self._verdict("wrong", said)
         logits = np.concatenate(predicted)
         if not np.all(np.isfinite(logits)):
-            return self._verdict("wrong", "the logits hold NaN: training diverged; try a smaller learning rate.")
+            said = "the logits hold NaN or infinity: training diverged; try a smaller learning rate."
+            return self._verdict("wrong", said)
         found = logits.argmax(axis=1)
         if len(set(found.tolist())) == 1:
             said = f"the network says {found[0]} to every picture: it diverged, its units died, or it is untrained."
@@ -706,10 +745,9 @@ class ErrorQuestion(BandQuestion, PieceQuestion):
         if hasattr(network, "eval"):
             network.eval()
         logits = network.forward(x)
-        logits = np.asarray(logits.detach() if hasattr(logits, "detach") else logits, dtype=float)
-        if logits.shape != (len(x), 10):
-            raise ValueError(f"logits of shape {logits.shape} came back, (1000, 10) are asked for")
-        return logits
+        if logits is ...:
+            return ...
+        return np.asarray(logits.detach() if hasattr(logits, "detach") else logits, dtype=float)
 
 
 _RECIPE = (

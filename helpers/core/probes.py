@@ -31,7 +31,14 @@ def derived(number, x, *pieces):
     activation = new(pieces[number])
     activation(x[::-1].copy())  # an earlier batch must leave nothing behind
     activation(x.copy())
-    activation.derivative()  # asking twice must give the same
+    return np.array(activation.derivative())
+
+
+def derived_again(number, x, *pieces):
+    """Return the same as `derived`, asked for a second time."""
+    activation = new(pieces[number])
+    activation(x.copy())
+    activation.derivative()
     return np.array(activation.derivative())
 
 
@@ -54,6 +61,13 @@ def gradient_of(x, y, criterion):
     """Return the derivative of the losses of logits x and labels y."""
     made = new(criterion)
     made(x[::-1].copy(), y.copy())
+    made(x.copy(), y.copy())
+    return np.array(made.derivative())
+
+
+def gradient_again(x, y, criterion):
+    """Return the same as `gradient_of`, asked for a second time."""
+    made = new(criterion)
     made(x.copy(), y.copy())
     made.derivative()
     return np.array(made.derivative())
@@ -147,14 +161,17 @@ def logits(*pieces, full=False):
     network = build(pieces, full=full)
     x = example()[2]
     network.forward(x[:2].copy())
-    return np.array(network(x.copy()))
+    return np.array((network if callable(network) else network.forward)(x.copy()))
 
 
-def read(name, mode, *pieces):
-    """Return get_loss or get_error after a forward pass alone, as the template's loop reads them."""
+def read(name, mode, *pieces, seed=1):
+    """Return get_loss or get_error after a forward pass alone, as the template's loop reads them.
+
+    `seed`: that of the batch; the weights stay the same.
+    """
     network = build(pieces)
     getattr(network, mode)()
-    _, _, x, y = example()
+    _, _, x, y = example(seed=seed)
     network.forward(x.copy())
     return np.array(getattr(network, name)(y.copy()))
 

@@ -72,11 +72,12 @@ def curves(histories, labels):
     fig, axes = style.figure(height=3.3, ncols=2)
     with style.context():
         draw_curves(axes, histories, labels)
-    last = histories[0]
-    words = f"; the star is the test accuracy, {last['test']['accuracy']:.2%}" if "test" in last else ""
-    return style.Picture(
-        fig, f"Loss and accuracy on augmented training pictures over {len(last['epochs'])} epochs{words}."
-    )
+    told = [
+        f"{label} ({len(history['epochs'])} epochs"
+        + (f"; the star is its test accuracy, {history['test']['accuracy']:.2%})" if "test" in history else ")")
+        for history, label in zip(histories, labels, strict=True)
+    ]
+    return style.Picture(fig, f"Loss and accuracy on augmented training pictures: {', '.join(told)}.")
 
 
 def draw_confusion(ax, matrix, class_names):

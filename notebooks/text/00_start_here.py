@@ -42,7 +42,8 @@ answer = ...
 check("0", answer)
 
 # %% [markdown]
-# Stuck? `hint("0")` gives a hint, and the next call the next one. Checks never raise an error and never show the answer.
+# Stuck? `hint("0")` gives a hint, and the next call the next one. A check never fails over an answer,
+# whatever it is, and never shows the right one.
 #
 # ## How far you are
 #

@@ -96,7 +96,7 @@ check("1a", x1, x2, x3, f1, f2, f3)
 # <details><summary>Second hint</summary>GELU'(0) = ½, so x₁ = 0 − 0.1 · ½.</details>
 # <details><summary>Third hint</summary>For x₂ take the gradient at x₁, not at x₀ again.</details>
 #
-# In a live notebook, `hint("1a")` gives the same, one at each call.
+# In a live notebook, `hint("1a")` gives hints too, one at each call.
 # </details>
 #
 # ### Worked

@@ -83,7 +83,7 @@ check("4a", padding, F_prime)
 # <details><summary>Third hint</summary>Five of the first nine values are zeros of the border, and one weight is 0:
 # F′(1, 1) = 5·1 + 9·1 + 1·1.5.</details>
 #
-# In a live notebook, `hint("4a")` gives the same, one at each call.
+# In a live notebook, `hint("4a")` gives hints too, one at each call.
 # </details>
 #
 # ### Worked

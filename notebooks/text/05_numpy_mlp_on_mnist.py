@@ -142,7 +142,8 @@ print("stable gradient ", criterion.derivative().round(6)[0])
 #
 # ### Part c — N(0, 1) and what it does [2 points]
 #
-# `random_normal_weight_init(d0, d1)` returns weights from $N(0,1)$, `zeros_bias_init(d)` the biases of $d$ neurons.
+# `random_normal_weight_init(d0, d1)` returns weights from $N(0,1)$, `zeros_bias_init(d)` the biases of $d$ neurons, shape
+# (d,).
 #
 # ### Your turn
 

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 6 · A convolutional network in PyTorch, trained on CIFAR-10
 #
-# *From fifty thousand small photographs to a network that names almost every new one, and each of its parts is one that you
-# have worked out by hand.*
+# *From fifty thousand small photographs to a network that names almost every new one, and most of its parts are ones that
+# you have worked out by hand.*
 #
 # **Minutes** 60 · **Points** 25 · **Needs** PyTorch, and CIFAR-10 (162 MB, fetched once) ·
 # [← 05](05_numpy_mlp_on_mnist.ipynb) · [start](00_start_here.ipynb)
@@ -153,11 +153,12 @@ check("P2 sizes", first, group_1, group_2, group_3)
 # %% [markdown]
 # <details><summary>Stuck? Hints, one at a time</summary>
 #
-# <details><summary>First hint</summary>The size formula of notebook 04 is (n + 2p − k)/s + 1, rounded down.</details>
+# <details><summary>First hint</summary>The size formula of notebook 04 is (n + 2p − k)/s + 1. Where it does not come out
+# even, PyTorch rounds down.</details>
 # <details><summary>Second hint</summary>First n = 40, k = 2, p = 0, s = 1. Then, three times, a 3×3 filter with p = 1 and
 # pooling with k = 2, s = 2.</details>
 #
-# In a live notebook, `hint("P2 sizes")` gives the same, one at each call.
+# In a live notebook, `hint("P2 sizes")` gives hints too, one at each call.
 # </details>
 #
 # <details><summary>Full answer</summary>
@@ -347,10 +348,10 @@ Table.columns(studies.seeds(record, "thorough"), ".2f", "the preset thorough, wi
 figures.curves([record["shipped"], record["seeds"][0]], ["shipped model", "preset fast"])
 
 # %% [markdown]
-# The star is the accuracy on the test images. For most of a training the test images are the easier ones: those it is
+# The stars are the accuracies on the test images. For most of a training the test images are the easier ones: those it is
 # trained on are shifted and mirrored, small at first, and seen while the network still learns. From its third epoch on
 # `fast` is shown only the images it found hardest, so its curve drops there and stays below what it knows of all images.
-# The shipped model goes on until it knows 99 in 100 training images; the star, far below, is what that is worth on new
+# The shipped model goes on until it knows 99 in 100 training images; its star, far below, is what that is worth on new
 # ones.
 #
 # ### How good it is
@@ -397,7 +398,7 @@ print(f"half of all answers are below {np.median(sure):.1%}; the surest has {sur
 
 # %% [markdown]
 # Some labels are debatable, and a few of these mistakes are simply mistakes, made with confidence. Trained with label
-# smoothing the network aims at 82 %, not at 100 %, and no answer comes near that. So a wrong answer at 84 % is about
+# smoothing the network aims at 82 %, not at 100 %, and no answer comes near 100 %. So a wrong answer at 84 % is about
 # as sure as a right one. A probability from a network is not a promise.
 #
 # ### What its first layers look for
