@@ -90,8 +90,8 @@ def png(fig, dpi=144, photographs=False):
 
 
 def _drawn(fig, dpi):
-    # What `savefig` draws, in half its time: it draws once to lay the figure out and once more for the picture, and
-    # packs that into a file, from which it would have to be read again. Like it, this draws what moves too.
+    # What `savefig` draws, in less time: it draws once to lay the figure out and once more for the picture, and packs
+    # that into a file, from which it would have to be read again. Like it, this draws what moves too.
     moving = fig.findobj(lambda artist: artist.get_animated())
     usual, canvas = fig.dpi, fig.canvas
     try:

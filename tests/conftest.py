@@ -1,9 +1,11 @@
 import os
 import warnings
 
+import numpy as np
 import pytest
 
 from helpers import datasets
+from helpers.core import mlp as p1
 from helpers.explore.explorer import Explorer
 
 os.environ["WORKBOOK_DEVICE"] = "cpu"  # equal bits are promised there; a GPU's sums come in any order
@@ -27,6 +29,22 @@ def pytest_xdist_auto_num_workers():
 def explorers_raise(monkeypatch):
     """In JupyterLab an explorer shows a failed redraw as a sentence; in a test it must fail."""
     monkeypatch.setattr(Explorer, "raise_errors", True)
+
+
+@pytest.fixture
+def two_kinds(tmp_path):
+    """Returns a function: train a small MLP whose hidden layers differ; give its file and its test error in percent."""
+
+    def trained(*activations):
+        (x, y), _, test = p1.load_mnist()
+        rng = np.random.default_rng(0)
+        made = p1.MLP(784, 10, [24, 16], list(activations), lambda *shape: p1.scaled_normal_weight_init(*shape, rng),
+                      p1.zeros_bias_init, p1.SoftmaxCrossEntropy(), 0.1)  # fmt: skip
+        p1.train_epoch(made, x[:5000], y[:5000], 50, rng)
+        made.save_model(str(tmp_path / "two_kinds.npz"))
+        return tmp_path / "two_kinds.npz", 100 * p1.evaluate(made, *test)[1]
+
+    return trained
 
 
 LONGEST = (

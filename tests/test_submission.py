@@ -194,14 +194,9 @@ def test_what_is_wrong_is_said(hand_in, spoil, attempt, sentence):
         getattr(submission, attempt)(hand_in)
 
 
-def test_a_network_whose_layers_differ_is_measured_with_its_own_activations(hand_in):
-    (x, y), _, (test_x, test_y) = p1.load_mnist()
-    rng = np.random.default_rng(0)
-    made = p1.MLP(784, 10, [24, 16], [p1.Tanh(), p1.ReLU()], lambda *shape: p1.scaled_normal_weight_init(*shape, rng),
-                  p1.zeros_bias_init, p1.SoftmaxCrossEntropy(), 0.1)  # fmt: skip
-    p1.train_epoch(made, x[:5000], y[:5000], 50, rng)
-    made.save_model(str(hand_in / "p1_model.npz"))
-    error = 100 * p1.evaluate(made, test_x, test_y)[1]
+def test_a_network_whose_layers_differ_is_measured_with_its_own_activations(hand_in, two_kinds):
+    path, error = two_kinds(p1.Tanh(), p1.ReLU())
+    shutil.copy(path, hand_in / "p1_model.npz")
     with pytest.raises(ValueError, match=f"p1_model.npz misreads {error:.2f} %"):  # which its report does not give
         submission.p1_model(hand_in)
 

@@ -74,9 +74,8 @@ def _slips(x0, step, other_step):
     same = dict(x0=x0, step=step)
     return (
         Slip(_LATE, lambda: _late(x0, _walk(**same))),
-        *(
-            (Slip(_ROUNDED, lambda: _walk(digits=4, **same)),) if step == given.SMALL_STEP else ()
-        ),  # else it adds to less
+        # With the large step the rounding stays within that of the answer.
+        *((Slip(_ROUNDED, lambda: _walk(digits=4, **same)),) if step == given.SMALL_STEP else ()),
         Slip(
             "the factor 1 - σ is missing in the derivative: σ(z) has the derivative σ(z) (1 - σ(z)).",
             lambda: _walk(_one_less_forgotten, **same),

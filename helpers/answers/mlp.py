@@ -428,11 +428,7 @@ _INIT_PROBES = (
 # --------------------------------------------------------------------------------------------------- d: the network
 
 _RATE, _BATCH, _M = probes.RATE, probes.BATCH, probes.MOMENTUM
-_BATCHES = (
-    3,
-    4,
-    5,
-)  # seeds of batches with other numbers of errors, and of rows where the smallest logit is at the label
+_BATCHES = (3, 4, 5)  # seeds of further batches: in a single one a wrong count may be right by chance
 _SIZES, _SQUARE = probes.SIZES, probes.SQUARE
 
 
