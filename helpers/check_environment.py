@@ -4,6 +4,7 @@ Nothing but the standard library is imported at the top, and every check is allo
 where half of the packages are missing. That is when it is needed.
 """
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -213,7 +214,7 @@ def check_torch():
             "https://download.pytorch.org/whl/cu130`."
         )
         return [pair, Finding("GPU", "NVIDIA, not used", NOTE, remedy)]
-    remedy = "Not needed: the trained models come with the workbook, and everything runs on the CPU."
+    remedy = "Not needed: everything runs on the CPU."
     return [pair, Finding("GPU", "none", NOTE, remedy)]
 
 
@@ -252,10 +253,7 @@ def check_kernel():
         return [Finding("environment", f"{where} runs in .venv", OK)]
     if os.environ.get("CONDA_DEFAULT_ENV") == ENVIRONMENT_NAME:
         return [Finding("environment", f"{where} runs in conda's {ENVIRONMENT_NAME}", OK)]
-    remedy = (
-        f"The workbook expects .venv, made by `make lab`, or the conda environment {ENVIRONMENT_NAME}; any other works "
-        "if the lines above are ok."
-    )
+    remedy = "README.md says how to make the environment that is tested; any other works if the lines above are ok."
     return [Finding("environment", f"{where} runs in {sys.prefix}", NOTE, remedy)]
 
 
@@ -270,8 +268,12 @@ CHECKS = {
 }
 
 
-def main():
+def main(arguments=None):
     """Print the report; return 1 if something needed is missing, else 0."""
+    argparse.ArgumentParser(
+        prog="python -m helpers.check_environment",
+        description="Say what this machine offers the workbook, and the remedy for whatever is missing.",
+    ).parse_args(arguments)
     found = report()
     print(found)
     return 0 if found.ok else 1

@@ -48,6 +48,7 @@ class Question:
     decimals: int = 4
     also: Sequence[Slip] = ()  # further readings of the question that count as right, with a word about each
     answer: str = ""  # how one gets there, in a sentence or two
+    shape_told: bool = True  # False where the shape is part of what is asked
 
     def judge(self, *given) -> Verdict:
         """Return the verdict on the reader's values; never raises on what a reader can type."""
@@ -82,7 +83,7 @@ class Question:
                 betrayed = [sentence for sentence, slip in made if _fits(values, slip, fine)]
                 if betrayed:
                     return self._verdict("wrong", " Or: ".join(dict.fromkeys(betrayed)))
-            said = f"right to {self.decimals} decimals, as asked; the digits after them are not."
+            said = f"right to {self.decimals} decimals, which will do; the digits after them are not."
             return self._verdict("right", said, self.points)
         return self._explain(values, expected, made)
 
@@ -108,12 +109,14 @@ class Question:
         if whole or partly:
             return self._verdict("wrong", " Or: ".join(dict.fromkeys(whole or partly)))
         for name, value, asked in zip(self.parts, values, expected, strict=True):
-            if value.shape != asked.shape:
-                wanted = "one number" if asked.shape == () else f"an array of shape {asked.shape}"
-                return self._verdict("unreadable", f"{name} has shape {value.shape}; {wanted} is asked for.")
+            if value.shape != asked.shape and (self.shape_told or value.ndim != asked.ndim):
+                array = f"an array of shape {asked.shape}" if self.shape_told else "a list of rows"
+                was = "is one number" if value.shape == () else f"has shape {value.shape}"
+                wanted = "one number" if asked.shape == () else array
+                return self._verdict("unreadable", f"{name} {was}; {wanted} is asked for.")
         if all(_near(v, e, self._coarse(v)) for v, e in zip(values, expected, strict=True)):
-            said = f"close, but not right to {self.decimals} decimals: carry more digits along, and round at the end."
-            return self._verdict("wrong", said)
+            said = f"close, but not right to {self.decimals} decimals: carry more digits along, and round at the end "
+            return self._verdict("wrong", said + "or not at all.")
         wrong = [name for name, r in zip(self.parts, right, strict=True) if not r]
         good = [name for name, r in zip(self.parts, right, strict=True) if r]
         sentence = f"{_join(wrong)} {'is' if len(wrong) == 1 else 'are'} not right"

@@ -1,10 +1,13 @@
 """Grades a folder of notebooks: each is run in a process of its own, shut in, and judged from outside.
 
     python -m helpers.grade FOLDER                  # prints a table and writes FOLDER-grades.csv beside the folder
+    python -m helpers.grade FOLDER --of 1 2 3 P1    # where only these were to be handed in
     python -m helpers.grade FOLDER --jobs 4 --seconds 300 --memory 4000 --csv marks.csv
 
 FOLDER holds notebooks, or one folder for each student, with notebooks and perhaps the hand-in: `p1.py` with
 `p1_model.npz`, and `p2.py` with its modules and `p2_model.pkl`, where p2.py or its cnn.py offers `load_model(path)`.
+A file is out of what it can earn, a submission (its file is "all") out of everything that can be handed in, or of the
+parts and questions that `--of` names; no others count then.
 
 What is trusted. A notebook's stored outputs, what it prints, its copy of the helpers and the student's progress file
 count for nothing. The cells run against a fresh student edition without answers in it. Where one calls
@@ -70,6 +73,7 @@ MOST_PRINTED = 20_000_000  # bytes; more is remarked
 MOST_COPIED = 300_000_000  # bytes of one submission
 HIDDEN = ("helpers", "notebooks", "artifacts", "build")  # of this repository, where answers are
 _UNSHARE = "unshare --user --map-root-user --net --mount --ipc --uts --pid --fork --kill-child --mount-proc".split()
+PARTS = ("1", "2", "3", "4", "P1", "P2")  # all that can be handed in
 CODE = {"p1.py": ["P1a", "P1b", "P1c", "P1d", "P1e"], "p2.py": ["P2"]}  # what a handed-in file can answer
 _P1_CHECKS = [
     'check("P1a", Sigmoid, Tanh, ReLU)',
@@ -532,13 +536,14 @@ def submissions(folder):
     """Return {submission: {relative name: path}} for what a folder holds: notebooks, and folders of students."""
     found = {}
     for entry in sorted(Path(folder).iterdir()):
-        if entry.name.startswith("."):
+        if entry.name.startswith((".", "__")):
             continue
         if entry.is_dir() and not entry.is_symlink():
             files: dict[str, Path] = {}
             for place, inner, names in os.walk(entry):
                 inner[:] = sorted(i for i in inner if not i.startswith((".", "__")))
-                files |= {str((Path(place) / n).relative_to(entry)): Path(place) / n for n in sorted(names)}
+                seen = sorted(n for n in names if not n.startswith("."))
+                files |= {str((Path(place) / n).relative_to(entry)): Path(place) / n for n in seen}
             found[entry.name] = files
         else:
             found[entry.stem] = found.get(entry.stem, {}) | {entry.name: entry}
@@ -548,7 +553,8 @@ def submissions(folder):
 def to_grade(files):
     """Return the names of the files of a submission that are graded."""
     alone = len(files) == 1
-    return [name for name in files if name.endswith(".ipynb") or Path(name).name in CODE or alone]
+    ends = (".ipynb", ".zip")  # a zip is only remarked, but what is in it may be the rest
+    return [name for name in files if name.lower().endswith(ends) or Path(name).name in CODE or alone]
 
 
 def grade(folder, jobs=None, limits=None, progress=False):
@@ -578,7 +584,8 @@ def grade(folder, jobs=None, limits=None, progress=False):
             for submission, files in found.items():
                 names = to_grade(files)
                 if not names:
-                    reports.append(Report(submission, "", remarks=["no notebook is in it"]))
+                    said = "no notebook is in it; ask for its .ipynb files, or for p1.py and p2.py"
+                    reports.append(Report(submission, "", remarks=[said]))
                 for name in names:
                     task = (edition, asked, skip, base, submission, files, name, limits, hidden)
                     tasks.append(pool.submit(grade_file, *task))
@@ -589,44 +596,58 @@ def grade(folder, jobs=None, limits=None, progress=False):
 # ---------------------------------------------------------------------------------------------------- telling
 
 
-def best(reports):
-    """Return {submission: {question: (earned, possible)}}, of the file in which a question was answered best."""
-    found: dict[str, dict] = {}
-    for report in reports:
-        mine = found.setdefault(report.submission, {})
-        for question, verdict in report.verdicts.items():
-            mine[question] = max(mine.get(question, (0, 0)), (verdict.earned, verdict.points))
+def asked_for(of=PARTS):
+    """Return {question: points} of parts or questions; raises ValueError for a name that is neither."""
+    found = {question.id: question.points for name in of for question in answers.find_all(name) if question.points}
+    if not found:
+        raise ValueError(f"{', '.join(of)} gives no points; name parts, such as 1 or P1, or questions, such as 1a")
     return found
 
 
-def totals(reports):
+def best(reports, of=PARTS):
+    """Return {submission: {question: (earned, possible)}} of all that is asked for.
+
+    Each is of the file in which it was answered best, and a question that none answers has earned nothing.
+    """
+    nothing = {question: (0, points) for question, points in asked_for(of).items()}
+    found: dict[str, dict] = {}
+    for report in reports:
+        mine = found.setdefault(report.submission, dict(nothing))
+        for question, verdict in report.verdicts.items():
+            if question in nothing:
+                mine[question] = max(mine[question], (verdict.earned, verdict.points))
+    return found
+
+
+def totals(reports, of=PARTS):
     """Return {submission: (earned, possible)}; a question that several files answer counts once, at its best."""
-    return {name: tuple(map(sum, zip(*mine.values(), strict=True))) or (0, 0) for name, mine in best(reports).items()}
+    return {name: tuple(map(sum, zip(*mine.values(), strict=True))) for name, mine in best(reports, of).items()}
 
 
-def table(reports):
-    """Return the lines of a table: a row for each file, and one for a submission of several."""
-    rows, sums = [("submission", "file", "points", "of", "seconds", "remarks")], totals(reports)
+def table(reports, of=PARTS):
+    """Return the lines of a table: a row for each file, and one for a submission of several or less than all."""
+    rows, sums = [("submission", "file", "points", "of", "seconds", "remarks")], totals(reports, of)
     for position, report in enumerate(reports):
         rows.append((
             printable(report.submission, 40), printable(report.file, 40), f"{report.earned:g}",
             f"{report.possible:g}", f"{report.seconds:.1f}", "; ".join(report.remarks),
         ))  # fmt: skip
         last = position + 1 == len(reports) or reports[position + 1].submission != report.submission
-        if last and sum(r.submission == report.submission for r in reports) > 1:
-            earned, possible = sums[report.submission]
+        several = sum(r.submission == report.submission for r in reports) > 1
+        earned, possible = sums[report.submission]
+        if last and (several or possible != report.possible):
             rows.append((printable(report.submission, 40), "all", f"{earned:g}", f"{possible:g}", "", ""))
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     aligned = [[f"{v:{'>' if 2 <= i <= 4 else '<'}{w}}" for i, (v, w) in enumerate(zip(row, widths))] for row in rows]  # noqa: B905
     return ["  ".join([*cells, row[5]]).rstrip() for cells, row in zip(aligned, rows, strict=True)]
 
 
-def write_csv(reports, path):
+def write_csv(reports, path, of=PARTS):
     """Write a row for each file: its points, those of every question, remarks, and what the checks said.
 
     A last row of each submission, its file called "all", has what counts: every question once, at its best.
     """
-    questions = sorted({q for report in reports for q in report.verdicts})
+    questions = sorted({q for report in reports for q in report.verdicts} | set(asked_for(of)))
     part = Path(f"{path}.part")
     with open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -638,7 +659,7 @@ def write_csv(reports, path):
             numbers = [f"{report.earned:g}", f"{report.possible:g}", *earned, f"{report.seconds:.1f}"]
             writer.writerow([*texts[:2], *numbers, *texts[2:]])
             if position + 1 == len(reports) or reports[position + 1].submission != report.submission:
-                mine, sums = best(reports)[report.submission], totals(reports)[report.submission]
+                mine, sums = best(reports, of)[report.submission], totals(reports, of)[report.submission]
                 earned = [f"{mine[q][0]:g}" if q in mine else "" for q in questions]
                 writer.writerow([texts[0], "all", *(f"{number:g}" for number in sums), *earned, "", "", ""])
     os.replace(part, path)
@@ -653,6 +674,8 @@ def main(arguments=None):
     """Grade the folder named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m helpers.grade", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="notebooks, or a folder for each student")
+    said = "the parts or questions that could be handed in (1 2 3 4 P1 P2)"
+    parser.add_argument("--of", nargs="+", default=PARTS, metavar="PART", help=said)
     parser.add_argument("--csv", type=Path, help="the file to write (FOLDER-grades.csv beside the folder)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="notebooks at a time (the number of cores)")
     parser.add_argument("--seconds", type=int, default=120, help="of computing for a notebook (120)")
@@ -662,16 +685,17 @@ def main(arguments=None):
     try:
         if min(given.jobs, given.seconds, given.memory) < 1:
             raise ValueError("--jobs, --seconds and --memory are whole numbers from 1")
+        asked_for(given.of)
         limits = Limits(given.seconds, given.memory, not given.uncontained)
         if given.csv and (given.csv.is_dir() or not given.csv.absolute().parent.is_dir()):
             raise ValueError(f"--csv {given.csv} is no file in a folder that is there; nothing was graded yet.")
         reports = grade(given.folder, given.jobs, limits, progress=True)
         path = given.csv or given.folder.resolve().with_name(f"{given.folder.resolve().name}-grades.csv")
-        write_csv(reports, path)
+        write_csv(reports, path, given.of)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print("\n".join(table(reports)))
+    print("\n".join(table(reports, given.of)))
     if datasets.mnist(part="test").is_stand_in:
         print("MNIST is not here, so no trained network was measured; run make data.")
     print(f"{len(reports)} files; {path}")

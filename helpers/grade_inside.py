@@ -22,6 +22,7 @@ import shutil
 import sys
 import threading
 import time
+import tokenize
 
 try:
     import resource
@@ -31,6 +32,10 @@ except ImportError:  # Windows, where helpers.grade says that it needs Linux
 LONGEST = 40_000_000  # bytes of a message: a network of a million weights is 15 MB
 LARGEST_FILE = 50_000_000  # bytes of a notebook
 TICK = "\N{CHECK MARK}"
+OTHERS = {  # what is handed in instead of a notebook, and what to do
+    ".zip": "a zip; unpack it into a folder with the student's name",
+    ".pdf": "a PDF; ask for the notebook itself, its .ipynb file",
+}
 CLAIM = re.compile(TICK + r" (\w[\w ]{0,20}?) \(")
 
 
@@ -287,14 +292,24 @@ def read_cells(path):
     """
     if not os.path.isfile(path) or os.path.islink(path):
         raise ValueError("it is not a file")
+    other = OTHERS.get(os.path.splitext(path)[1].lower())
+    if other:
+        raise ValueError(f"it is not a notebook but {other}")
     if os.path.getsize(path) > LARGEST_FILE:
         raise ValueError(f"it has {os.path.getsize(path) / 1e6:.0f} MB; have its outputs cleared")
+    none = ValueError("it is not a notebook")
     try:
         with open(path, encoding="utf-8") as file:
-            cells = [cell for cell in json.load(file)["cells"] if cell["cell_type"] == "code"]
+            notebook = json.load(file)
+    except (ValueError, RecursionError):
+        raise none from None
+    if isinstance(notebook, dict) and "worksheets" in notebook:
+        raise ValueError("it has the form of before 2015; renew it with jupyter nbconvert --to notebook --inplace")
+    try:
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         sources = [_text(cell["source"]) for cell in cells]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ValueError("it is not a notebook") from None
+    except (KeyError, TypeError):
+        raise none from None
     claims = set()
     for cell in cells:
         claims |= set(CLAIM.findall(json.dumps(cell.get("outputs", ""), ensure_ascii=False)))
@@ -322,10 +337,13 @@ def run(number, seconds, memory, guard):
     job = _channel.receive()
     try:
         if job["file"].endswith(".py"):
-            with open(job["file"], encoding="utf-8") as file:
+            with tokenize.open(job["file"]) as file:  # a mark at its beginning and a declared encoding count
                 sources, claims = [file.read(), *job["checks"].get(job["file"].rpartition("/")[2], [])], set()
         else:
             sources, claims = read_cells(job["file"])
+    except (SyntaxError, LookupError, UnicodeError):
+        _channel.send({"trouble": "it is in an encoding that Python does not read; ask for it in UTF-8"})
+        return
     except (OSError, ValueError) as error:
         _channel.send({"trouble": str(error) if isinstance(error, ValueError) else "it cannot be read"})
         return

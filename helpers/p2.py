@@ -21,6 +21,7 @@ import os
 import platform
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +156,11 @@ def options_from(arguments=None):
     )
     add("--evaluate", metavar="MODEL", help="no training: the test accuracy of a saved model")
     add("--predict", metavar="IMAGE", help="no training: the ten probabilities for an image file")
-    add("--model", default="p2_model.pkl", help="the saved model that --predict asks (p2_model.pkl)")
+    add("--model", help="the saved model that --predict asks (p2_model.pkl)")
     options = parser.parse_args(arguments)
+    if options.model and not options.predict:
+        raise ValueError(f"--model {options.model} is what --predict asks; name an image with --predict, too.")
+    options.model = options.model or "p2_model.pkl"
     options.configuration = configuration_from(options.preset, options.set, options.epochs, options.batch_size)
     options.output = Path(options.output or f"build/p2/{options.preset}_seed{options.seed}")
     return options
@@ -296,7 +300,7 @@ def _train(options, device, rank, world, say):
         f"{name}: {len(labels):,} training images. Network: {history['parameters']:,} parameters, "
         f"{history['forward_mflop']:.0f} MFLOP an image."
     )
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
     epochs = options.configuration["epochs"]
     plan = [
@@ -334,6 +338,18 @@ def _train(options, device, rank, world, say):
         write_json(record, history)
         say(summary(history, model))
     return history
+
+
+def make_folder(folder):
+    """Make a folder if need be; raises OSError, in one sentence, where no file can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # tried before a training, not after its first epoch
+    except OSError as error:
+        raise OSError(
+            f"{folder} is no folder to write to ({error.strerror}); choose another --output. "
+            "What was saved before is untouched."
+        ) from None
 
 
 def epoch_line(entry, epochs):

@@ -49,19 +49,18 @@ ABLATION_SAID = (
 LARGEST_MODEL = 16_000_000  # bytes
 
 
-def collect(shipped, seeds, ablation, folder=HAND_IN):
-    """Copy code, model and histories into `folder`; raises ValueError for a training that is not finished."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, source in CODE.items():
-        files.copy(REPOSITORY / "helpers" / source, folder / name)
-    if shipped is None:
-        return
+def read_trainings(shipped, seeds, ablation):
+    """The network of a training, and the record of all; raises ValueError for one that is not finished."""
     record = {
         "shipped": read_history(shipped, "test"),
         "seeds": [read_history(path, "test") for path in seeds],
         "ablation": [{"name": Path(path).name} | read_history(path, "budget_tflop") for path in ablation],
     }
-    network = cnn.load_model(Path(shipped) / "p2_model.pkl")
+    return cnn.load_model(Path(shipped) / "p2_model.pkl"), record
+
+
+def collect(network, record, folder=HAND_IN):
+    """Write model and histories into `folder`."""
     cnn.save_model(folder / "p2_model.pkl", network)
     if (folder / "p2_model.pkl").stat().st_size > LARGEST_MODEL:
         cnn.save_model(folder / "p2_model.pkl", network, half=True)
@@ -299,8 +298,20 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
 
     def work():
-        collect(options.shipped, options.seeds, options.ablation, options.folder)
-        accuracy = write_report(p2.load_data(options.data), options.folder)
+        # All is read before anything is written: a folder with half a hand-in helps nobody.
+        shipped = options.shipped
+        network, record = (
+            read_trainings(shipped, options.seeds, options.ablation)
+            if shipped
+            else cnn_studies.load_shipped(options.folder)
+        )
+        data = p2.load_data(options.data)
+        options.folder.mkdir(parents=True, exist_ok=True)
+        for name, source in CODE.items():
+            files.copy(REPOSITORY / "helpers" / source, options.folder / name)
+        if shipped:
+            collect(network, record, options.folder)
+        accuracy = write_report(data, options.folder)
         return f"{options.folder / 'p2_report.pdf'}: {accuracy:.2%} of the test images right."
 
     return files.finish(work, options.folder, "p2_report: ")

@@ -11,6 +11,9 @@ What is taken out, and by which rule:
   folds of FOLDS. Of a closed text only its links to the next notebook and to the sources remain.
 - A code cell that needs a name which only closed cells define is closed too, and so is one that uses the module of a
   hand-in (SUBMISSIONS): a student edition never stops with a NameError.
+- In a text that stays, what speaks of closed cells stands between `<!-- worked -->` and `<!-- /worked -->`; what this
+  edition says in its place is a comment, `<!-- student: ... -->`. A line that a comment begins is HTML to its end, not
+  Markdown, so none begins a line that goes on after it.
 - The rooms core, figures, explore and answers go into the archive `helpers/sealed.zip`, under the private name
   `helpers._sealed`. In their place stand modules that offer exactly the names that the notebooks use. Explorers open
   when the questions of their notebook are answered, for many of them would show the numbers asked for.
@@ -63,12 +66,10 @@ OPEN_MODULES = (
 ROOMS = ("core", "figures", "explore", "answers")
 FILES = ("requirements.txt", "pyproject.toml", "LICENSE", "artifacts/p1/p1_knobs.json")
 _OWN_WORDS = "*In your own words: which five lines of this notebook will you still want to know in a year?*"
+_WORKED = re.compile(r"<!-- worked -->.*?<!-- /worked -->", re.DOTALL)
+_STUDENT = re.compile(r"<!-- student:(.*?)\s*-->", re.DOTALL)
 _FOLD = re.compile(rf"<details><summary>({'|'.join(FOLDS)})</summary>.*?</details>\n*", re.DOTALL)
 _ROOM_NAME = re.compile(rf"\bhelpers\.({'|'.join(ROOMS)})\b(?!\.explorer)")
-_WELCOME = """\
-**This is the student edition.** The worked solutions are not in it. At every *Your turn* type your answer in place of
-the `...` and run the check: it says what is right and which slip you made. `hint("1a")` gives hints, one at each call,
-and `progress()` counts your points. The explorers open when the questions of their notebook are answered."""
 _README = """\
 # Student edition
 
@@ -133,7 +134,8 @@ def close(notebook):
 def _open_text(text, closed):
     """Return what stays of a markdown text, and whether the text after it is closed."""
     kept, fenced = [], False
-    for line in _FOLD.sub("", text).splitlines():
+    text = _STUDENT.sub(lambda found: found[1], _WORKED.sub("", _FOLD.sub("", text)))
+    for line in re.sub(r"\n{3,}", "\n\n", text).splitlines():
         fenced ^= line.startswith("```")
         if not fenced and line.startswith(CLOSED):
             closed = True
@@ -294,10 +296,6 @@ def student_notebooks():
     for path in sorted(build_notebooks.NOTEBOOKS.glob("*.ipynb")):
         try:
             notebook = close(nbformat.read(path, as_version=4))
-            if path.stem.startswith("00"):
-                notebook.cells.insert(1, nbformat.v4.new_markdown_cell(_WELCOME, id="student-edition"))
-                text = notebook.cells[0]
-                text.source = text.source.replace(" The worked solution follows.", "")
             made[path.name] = build_notebooks.clean(notebook)
         except Exception as error:  # a notebook can be broken in more ways than nbformat and ast have errors for
             said = " ".join(str(error).split())[:100]
@@ -365,7 +363,8 @@ def build(folder, nbgrader=False):
             if (ROOT / name).exists():
                 (made / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, made / name)
-        (made / "README.md").write_text(_README, encoding="utf-8")
+        readme = _README.replace("notebooks/", "") if nbgrader else _README
+        (made / "README.md").write_text(readme, encoding="utf-8")
         if folder.exists():
             os.replace(folder, made.with_name("old"))  # it leaves as a whole: half an edition is never there
         os.replace(made, folder)

@@ -108,6 +108,17 @@ def test_what_cannot_be_read_gets_a_sentence(given):
     assert verdict.sentence.endswith((".", "helps."))
 
 
+def test_xnor_has_hints_of_its_own_that_lead_to_it():
+    xor, xnor = QUESTIONS["2 XOR"].hints, QUESTIONS["2 XNOR"].hints
+    assert len(xnor) == 3 and not set(xor) & set(xnor)
+    assert "h2 - h1" in xnor[2] and "weights 4 and biases -2 and -6" in xnor[2]
+    s = 4 * np.array([0, 1, 2])
+    h1, h2 = gates.sigmoid(s - 2), gates.sigmoid(s - 6)
+    none, one, both = h2 - h1
+    assert one < min(none, both)  # so a bias lifts the two others to 0 and leaves this one below
+    assert check("2 XNOR", *STRIP, [-1, 1], -(one + none) / 2).status == "right"
+
+
 def test_hints_come_one_by_one():
     answers._hinted.clear()
     assert "Hint 1 of 3" in hint("2 XOR") and "Hint 2 of 3" in hint("2 XOR")

@@ -213,6 +213,25 @@ def log_softmax_with_addend(addend):
     return lambda self, x, y: -np.sum(y * np.log(self.softmax(x) + addend), axis=1)
 
 
+def asking_for_biases(arguments):
+    """A network that calls bias_init_fn with `arguments(d)`."""
+
+    def start(self, i, o, h, a, weights, biases, *more):
+        MLP.__init__(self, i, o, h, a, weights, lambda d: biases(*arguments(d)), *more)
+
+    return pieces(__init__=start)
+
+
+def keep_rows(self, i, dW, db):
+    MLP.keep(self, i, dW, db[None, :])
+
+
+def in_place(self):
+    for i in range(len(self.W)):
+        self.W[i] -= self.lr * self.dW[i]
+        self.b[i] -= self.lr * self.db[i]
+
+
 def in_place_loop(self):
     for W, dW in zip(self.W, self.dW, strict=True):
         W = W - self.lr * dW
@@ -321,6 +340,8 @@ SLIPS = [
     ("P1c", [lambda a, b: normal(a, b) * np.sqrt(2 / a), np.zeros], "N(0, 2/d0)"),
     ("P1c", [lambda a, b: normal(a, b) / np.sqrt(a), np.zeros], "N(0, 1/d0)"),
     ("P1c", [lambda a, b: normal(a, b) / 100, np.zeros], "by 0.01"),
+    ("P1c", [lambda a, b: normal(a, b) * 0.02, np.zeros], "by 0.02"),
+    ("P1c", [lambda a, b: normal(a, b) * 0.05, np.zeros], "by 0.05"),
     ("P1c", [lambda a, b: normal(a, b) / 10, np.zeros], "by 0.1;"),
     ("P1c", [lambda a, b: normal(a, b) + 1, np.zeros], "the mean is 1"),
     ("P1c", [lambda a, b: np.abs(normal(a, b)), np.zeros], "absolute values"),
@@ -335,6 +356,10 @@ SLIPS = [
     ("P1c", [normal, lambda d: 0], "one number came back"),
     ("P1d", pieces(__init__=lambda s, i, o, h, a, w, *more: MLP.__init__(s, i, o, h, a, lambda p, q: w(q, p), *more)),
      "they are turned"),
+    ("P1d", asking_for_biases(lambda d: (1, d)), "bias_init_fn was called with 1, 5; give it the number of neurons"),
+    ("P1d", asking_for_biases(lambda d: ()), "bias_init_fn was called with nothing"),
+    ("P1d", asking_for_biases(lambda d: (d, (1, d))), "bias_init_fn was called with 5, (1, 5)"),
+    ("P1d", asking_for_biases(lambda d: ((1, d),)), "bias_init_fn was called with (1, 5); give it the number"),
     ("P1d", pieces(layer=lambda s, h, i: h @ s.W[i]), "biases are not added"),
     ("P1d", pieces(layer=lambda s, h, i: h @ s.W[i] - s.b[i]), "biases are subtracted"),
     ("P1d", pieces(activate=lambda s, z, i: z), "no activation: f(x W + b)"),
@@ -377,6 +402,8 @@ SLIPS = [
     ("P1d", pieces(move=lambda s, p, g: p - s.lr * g if p.ndim == 2 else p), "the biases did not move"),
     ("P1d", pieces(move=lambda s, p, g: p - s.lr * g if p.ndim == 1 else p), "the weights did not move"),
     ("P1d", pieces(step=in_place_loop), "nothing moved"),
+    ("P1d", pieces(keep=keep_rows, step=in_place), "b[0] has shape (5,) and db[0] (1, 5); give both the shape (d,)"),
+    ("P1d", pieces(step=lambda s: s.W[0].reshape(7)), "step raised ValueError (cannot reshape"),
     *(("P1d", own_default(m, weight), f"momentum {m} is at work")
       for m in (0.9, 0.5, 0.8, 0.95, 0.99) for weight in (1.0, 1 - m)),
     ("P1d", own_default(1.0), "gradients are added up instead"),
@@ -462,6 +489,16 @@ def test_averages_are_as_good_as_heavy_ball():
 
     assert check("P1d", *rule(lambda s, v, g: s.momentum * v + (1 - s.momentum) * g)).status == "right"
     assert check("P1d", *rule(begun_at_the_gradient)).status == "right"
+
+
+def test_biases_may_be_rows():
+    """The assignment says (d,) of what bias_init_fn returns, and nothing of what a network makes of it."""
+
+    def start(self, i, o, h, a, weights, biases, *more):
+        MLP.__init__(self, i, o, h, a, weights, lambda d: biases(d)[None, :], *more)
+
+    assert check("P1d", *pieces(__init__=start, step=in_place)).status == "right"
+    assert check("P1d", *pieces(__init__=start, keep=keep_rows, step=in_place)).status == "right"
 
 
 def test_single_precision_will_do():

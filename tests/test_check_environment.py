@@ -166,8 +166,19 @@ def test_exit_code_follows_the_report(monkeypatch, capsys):
     for status, code in ((OK, 0), (NOTE, 0), (NOT_OK, 1)):
         found = Report((Finding("one", "two", status, "Three."),))
         monkeypatch.setattr(check_environment, "report", lambda found=found: found)
-        assert check_environment.main() == code
+        assert check_environment.main([]) == code
         assert capsys.readouterr().out.splitlines()[0].split() == [*status.split(), "one", "two"]
+
+
+@pytest.mark.parametrize(("argument", "code", "said"), [
+    ("--help", 0, "the remedy for whatever is missing"), ("--bogus", 2, "unrecognized arguments: --bogus"),
+])  # fmt: skip
+def test_an_argument_gets_help_or_is_refused_before_anything_is_looked_at(monkeypatch, capsys, argument, code, said):
+    monkeypatch.setattr(check_environment, "report", lambda: pytest.fail("it began to look"))
+    with pytest.raises(SystemExit) as left:
+        check_environment.main([argument])
+    shown = " ".join("".join(capsys.readouterr()).split())
+    assert left.value.code == code and said in shown
 
 
 def test_bare_python_without_any_package_gets_a_report_and_exit_code_1():

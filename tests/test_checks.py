@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from helpers import answers, checks
-from helpers.answers import check, hint
+from helpers.answers import check, descent, hint
 from helpers.checks import FunctionQuestion, Question, Slip
 
 
@@ -116,10 +116,16 @@ def test_hints_come_in_order_and_begin_anew(name):
     assert [str(hint(name)).split(": ", 1)[1] for _ in range(len(hints) + 1)] == [*hints, hints[0]]
 
 
-def test_an_unknown_question_is_named():
-    for name in ("9z", "1z", "", "hello", None):
-        with pytest.raises(ValueError, match="there is no question"):
-            check(name, 1)
+@pytest.mark.parametrize(("name", "known"), [
+    ("9z", "such as 1a"), ("1z", "there are 1a, 1b, 1c GD, 1c momentum"), ("", "such as 1a"), ("hello", "such as 1a"),
+    (None, "such as 1a"), ("P2x", "there are P2 sizes, P2 costs, P2 loss, P2"), ("2xor", "2 XOR, 2 XNOR"),
+])  # fmt: skip
+def test_an_unknown_question_is_named_beside_those_that_exist(name, known):
+    for ask in (check, hint, answers.answer):
+        with pytest.raises(ValueError) as caught:
+            ask(name)
+        said = str(caught.value)
+        assert said.startswith(f"there is no question {name!r}; ") and known in said and "\n" not in said
 
 
 def test_a_small_slip_shows_only_in_the_digits_that_were_given():
@@ -130,6 +136,29 @@ def test_a_small_slip_shows_only_in_the_digits_that_were_given():
     reading_a = question.also[0].make()
     assert "reading A" in check("1c momentum", *reading_a).sentence
     assert check("1c momentum", *reading_a).earned == 3
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_another_beta_is_named_and_where_the_digits_hide_it_nothing_false_is_said(fresh):
+    found = descent._average(beta=0.99, weight=0.01, along_fresh=fresh)
+    assert "this is β = 0.99" in check("1c momentum", *found).sentence
+    assert "These are the values of reading A" in check("1c momentum", *np.round(found, 6)).sentence
+
+
+@pytest.mark.parametrize("digits", [4, 5, 6, 7, 8])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_gradient_that_was_rounded_is_not_taken_for_another_beta(fresh, digits):
+    x, v = [-3.0], round(float(descent._SLOPE(-3.0)), digits)
+    for _ in range(3):
+        old, v = v, 0.9 * v + 0.1 * round(float(descent._SLOPE(x[-1])), digits)
+        x.append(x[-1] - 0.1 * (v if fresh else old))
+    for shown in range(4, 9):
+        assert check("1c momentum", *np.round(descent._pairs(x[1:]), shown)).status == "right"
+
+
+def test_the_hint_that_tests_a_gradient_fits_every_walk():
+    for name in ("1a", "1b", "1c GD"):
+        assert "GELU'(0) = ½, wherever the walk begins" in QUESTIONS[name].hints[1]
 
 
 def test_digits_count_for_each_value_by_itself():
@@ -175,6 +204,13 @@ def test_a_wrong_value_with_all_its_digits_is_not_called_close(name, given, word
     ("4c", ([[..., 1], [1, 1]],), "still holds a `...`"),
     ("4c", ([[None, 1], [1, 1]],), "holds None"),
     ("4d", ([[Fraction(1, 4)] * 2] * 2, 2, 0), "right."),
+    ("4d", ([0.25] * 4, 2, 0), "kernel has shape (4,); a list of rows is asked for."),
+    ("4d", (0.25, 2, 0), "kernel is one number; a list of rows is asked for."),
+    ("4d", ([[0.25] * 3] * 2, 2, 0), "kernel is not right, stride and padding are"),
+    ("4b", (False, 1.3), "carry more digits along, and round at the end or not at all."),
+    ("4c", ([[17.8, 16.8], [2, 3.5]],), "carry more digits along, and round at the end or not at all."),
+    ("4b", (False, 1.334), "right to 2 decimals, which will do"),
+    ("3b", (lambda o, y, a, W1, W2: ((o - y) @ W2.T * a * (a - 1)) @ W1.T,), "a (1 - a), which is never negative"),
     ("2 AND", (0.3, 0.6, -0.9), "the margin is 0."),
     ("2 AND", (np.array([1.0]), np.array([1.0]), np.array([-1.5])), "the margin is 0.5"),
     ("P1e", (dict,), "dict is a class"),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import rgb_to_hsv
 from scipy import signal
 from torch.nn import functional
 
@@ -307,6 +308,14 @@ def test_the_pictures_say_what_they_show():
     assert "F with 4 by 4 cells" in figures.given_maps(F, {"Filter1": FILTER_1}).sentence
 
 
+def test_the_colours_that_are_named_are_those_drawn():
+    picture = figures.given_maps(np.array([[-5.0, 5.0]]), {})
+    assert "negative cells are blue, positive ones orange" in picture.sentence
+    style.png(picture.figure)
+    blue, orange = (hue for hue, _, _ in rgb_to_hsv(picture.figure.axes[0].collections[0].get_facecolors()[:, :3]))
+    assert 190 < 360 * blue < 250 and 15 < 360 * orange < 45
+
+
 def test_a_photograph_is_named_on_its_figures_and_described_without_its_name():
     photograph = np.random.default_rng(0).random((32, 32, 3))
     for draw in (figures.filtered_picture, figures.subsampling):
@@ -359,6 +368,8 @@ def test_every_slip_is_named_whatever_its_shape_and_never_with_the_answer(name):
         ("4a", (1, signal.correlate2d(F, FILTER_1, "same", "symm")), "repeats the cells at the edge"),
         ("4a", (1, signal.correlate2d(F, FILTER_1, "same", "wrap")), "wraps around"),
         ("4a", (1, signal.correlate2d(F, FILTER_1, "same").T), "transposed"),
+        ("4a", (1, np.round(signal.correlate2d(F, FILTER_1, "same"))), "made whole numbers"),
+        ("4a", (1, signal.correlate2d(F, FILTER_1, "same").astype(int)), "made whole numbers"),
         ("4a", (1, np.zeros((4, 4))), "F′ is not right, padding is"),
         ("4a", (1, [[1, 2], [3, 4]]), "F′ has shape (2, 2)"),
         ("4a", (1, "F"), "is a text"),
@@ -371,15 +382,28 @@ def test_every_slip_is_named_whatever_its_shape_and_never_with_the_answer(name):
         ("4c", ([[30, 27], [13.5, 18]],), "maxima"),
         ("4c", ([[71, 67], [8, 14]],), "sums"),
         ("4c", ([[17.75, 2], [16.75, 3.5]],), "transposed"),
+        ("4c", ([[18, 17], [2, 4]],), "made whole numbers"),
+        ("4c", ([[71 // 4, 67 // 4], [8 // 4, 14 // 4]],), "made whole numbers"),
         ("4d", (np.ones((2, 2)), 2, 0), "a sum into a mean"),
         ("4d", (np.ones((2, 2)) / 4, 1, 0), "blocks overlap"),
         ("4d", (np.ones((3, 3)) / 9, 2, 0), "nine cells"),
+        ("4d", (np.ones((4, 4)) / 16, 2, 0), "as large as the map"),
+        ("4d", (np.ones((1, 4)) / 4, 2, 0), "lie in one line"),
         ("4d", (np.ones((2, 2)) / 4, 3, 0), "stride is not right, kernel and padding are"),
     ],
 )
 def test_slips_made_by_another_route_are_recognised(name, given_values, words):
     verdict = check(name, *given_values)
     assert verdict.earned == 0 and words in verdict.sentence, verdict
+
+
+@given(st.lists(st.integers(1, 5), max_size=3), st.integers(0, 2), st.integers(1, 4))
+@settings(deadline=None, max_examples=60)
+def test_what_is_said_of_a_filter_for_pooling_never_names_the_shape_wanted(shape, padding, stride):
+    if shape != [2, 2]:
+        verdict = check("4d", np.full(shape, 1 / max(1, np.prod(shape))), stride, padding)
+        assert verdict.earned == 0
+        assert not any(wanted in verdict.sentence for wanted in ("(2, 2)", "2 by 2", "two rows")), verdict
 
 
 # --- text ---

@@ -21,7 +21,7 @@ from helpers import answers, datasets, grade, student
 from helpers.build_notebooks import write
 from helpers.core import cnn
 from helpers.core import mlp as p1
-from helpers.grade_inside import decode, encode
+from helpers.grade_inside import decode, encode, read_cells
 
 pytestmark = pytest.mark.skipif(bool(grade.why_uncontained()), reason=f"no walls: {grade.why_uncontained()}")
 LIMITS = grade.Limits(seconds=15, megabytes=700)
@@ -158,7 +158,8 @@ def graded(tmp_path_factory):
                 made = filled(nbformat.from_dict(editions[name]), replies)
                 write(made, folder / person / name)
                 editions = student.student_notebooks()
-    shutil.copy(grade.ROOT / "artifacts/p1/p1.py", folder / "ada")
+    (folder / "ada" / "p1.py").write_bytes(b"\xef\xbb\xbf" + (grade.ROOT / "artifacts/p1/p1.py").read_bytes())
+    (folder / "ada" / ".DS_Store").write_bytes(b"\x00")
     shutil.copy(grade.ROOT / "artifacts/p1/p1_model.npz", folder / "ada")
     (folder / "untouched").mkdir()
     write(editions["01_gelu_gradient_descent.ipynb"], folder / "untouched" / "01_gelu_gradient_descent.ipynb")
@@ -293,7 +294,10 @@ def test_table_and_csv(graded, tmp_path):
     lines = grade.table(graded["reports"])
     assert len({line.index("points") for line in lines[:1]}) == 1
     total = next(line for line in lines if line.startswith("ada") and " all " in line)
-    assert total.split()[2] in ("70", "80")  # without MNIST and with it
+    assert total.split()[2:] in (["70", "80"], ["80", "80"])  # without MNIST and with it
+    bob = next(line for line in lines if line.startswith("bob") and " all " in line)
+    assert bob.split()[2:] == ["0", "80"]  # out of what was not handed in, too
+    assert next(line for line in lines if line.startswith("untouched") and " all " in line).split()[2:] == ["0", "80"]
     grade.write_csv(graded["reports"], tmp_path / "marks.csv")
     rows = list(csv.DictReader(open(tmp_path / "marks.csv", encoding="utf-8")))
     sums = grade.totals(graded["reports"])
@@ -305,6 +309,41 @@ def test_table_and_csv(graded, tmp_path):
     assert (ada["points"], ada["1a"], ada["1c momentum"], ada["replies"]) == ("12", "3", "3", "")
     bob = next(row for row in rows if row["submission"] == "bob" and row["file"].startswith("03"))
     assert "[3a] the sign is turned" in bob["replies"]
+
+
+def test_a_submission_is_out_of_what_could_be_handed_in():
+    right = {q: grade.Verdict(q, "right", "right.", 3.0, 3) for q in ("1a", "1b")}
+    reports = [grade.Report("ada", "01.ipynb", right), grade.Report("bob", "", remarks=["no notebook"])]
+    assert grade.totals(reports) == {"ada": (6, 80), "bob": (0, 80)}
+    assert grade.totals(reports, ["1", "2"]) == {"ada": (6, 24), "bob": (0, 24)}
+    assert grade.totals(reports, ["1b", "3a"]) == {"ada": (3, 8), "bob": (0, 8)}
+    assert len(grade.table(reports[:1], ["1a", "1b"])) == 2 and grade.table(reports[:1])[2].split() == [
+        "ada", "all", "6", "80"]  # fmt: skip
+    for name, said in (("7", "there is no question '7'"), ("2 printed", "gives no points; name parts")):
+        with pytest.raises(ValueError, match=said):
+            grade.totals(reports, [name])
+
+
+def test_what_systems_add_is_no_submission_and_a_zip_is_remarked(tmp_path):
+    for name in ("__MACOSX/._a.ipynb", "ada/.DS_Store", "ada/a.ipynb", "ada/rest.ZIP", "ada/p1_report.pdf", "bob.zip"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = {submission: grade.to_grade(files) for submission, files in grade.submissions(tmp_path).items()}
+    assert names == {"ada": ["a.ipynb", "rest.ZIP"], "bob": ["bob.zip"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remedy"),
+    [
+        ("a.zip", "PK", "a zip; unpack it into a folder with the student's name"),
+        ("a.PDF", "%PDF", "a PDF; ask for the notebook itself, its .ipynb file"),
+        ("a.ipynb", '{"nbformat": 3, "worksheets": []}', "renew it with jupyter nbconvert --to notebook --inplace"),
+    ],
+)
+def test_what_is_handed_in_instead_of_a_notebook_is_told_a_remedy(tmp_path, name, content, remedy):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=remedy):
+        read_cells(tmp_path / name)
 
 
 def test_a_typed_accuracy_is_not_believed():
@@ -422,3 +461,4 @@ def test_folders_that_cannot_be_graded(tmp_path, capsys):
     assert grade.main([str(tmp_path)]) == 1 and "is empty" in capsys.readouterr().err
     (tmp_path / "a.ipynb").write_text("x")
     assert grade.main([str(tmp_path), "--seconds", "0"]) == 1 and "whole numbers" in capsys.readouterr().err
+    assert grade.main([str(tmp_path), "--of", "1", "7"]) == 1 and "no question '7'" in capsys.readouterr().err

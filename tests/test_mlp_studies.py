@@ -241,10 +241,31 @@ def test_the_command_writes_every_knob_of_its_table(monkeypatch, tmp_path, capsy
     parts = [(rng.integers(0, 256, (60, 28, 28), dtype=np.uint8), rng.integers(0, 10, 60)) for _ in range(3)]
     noise = SimpleNamespace(name="noise", split=lambda: parts)
     monkeypatch.setattr("helpers.datasets.mnist", lambda: noise)
-    studies.main()
+    assert studies.main([]) == 0
     assert "p1_knobs.json: 4 runs on noise" in capsys.readouterr().out
     grid, variants = studies.read_knobs(tmp_path / "p1" / "p1_knobs.json")
     assert sorted(grid) == [(0.01, 0.0), (0.01, 0.9), (0.1, 0.0), (0.1, 0.9)]
     samples = studies.few_samples(noise)
     again = [studies.short_run(*samples, lr=0.01, momentum=0.9, seed=seed).error for seed in range(5)]
     assert variants[1] == ("rate 0.01", pytest.approx(np.mean(again)), pytest.approx(np.std(again, ddof=1)))
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), [
+    (["--help"], 0, "takes minutes, and write p1_knobs.json anew"),
+    (["--epochs", "3"], 2, "unrecognized arguments: --epochs 3"),
+])  # fmt: skip
+def test_the_command_trains_only_when_it_is_called_without_arguments(monkeypatch, capsys, arguments, code, said):
+    monkeypatch.setattr("helpers.datasets.mnist", lambda: pytest.fail("it began to work"))
+    with pytest.raises(SystemExit) as left:
+        studies.main(arguments)
+    shown = " ".join("".join(capsys.readouterr()).split())
+    assert left.value.code == code and said in shown
+
+
+def test_the_command_tells_in_a_sentence_what_went_wrong(monkeypatch, capsys):
+    def none():
+        raise ValueError("MNIST is damaged; delete it.")
+
+    monkeypatch.setattr("helpers.datasets.mnist", none)
+    assert studies.main([]) == 1
+    assert capsys.readouterr().err == "MNIST is damaged; delete it.\n"

@@ -5,13 +5,14 @@ import io
 import os
 import pickle
 import sys
+import tempfile
 
 import numpy as np
 import pytest
 import torch
 
 from helpers import p2
-from helpers.core import cnn
+from helpers.core import cnn, training
 
 COMMON = ["--epochs", "1", "--batch-size", "20", "--precision", "float32", "--set", "widths=[4,6,8]"]
 
@@ -148,6 +149,30 @@ def test_a_full_disk_leaves_every_old_file(folder, tmp_path, monkeypatch, capsys
     assert f"{name} could not be written (No space left on device)" in said and "untouched" in said
     assert (tmp_path / name).read_bytes() == b"old " + name.encode()
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_training(folder, tmp_path, monkeypatch, capsys):
+    def never(*_):
+        raise AssertionError("it was trained all the same")
+
+    monkeypatch.setattr(training.Training, "run_epoch", never)
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        said = refusal([*COMMON, "--data", str(folder), "--output", str(place)], capsys)
+        assert f"{place} is no folder to write to (" in said and "choose another --output" in said
+
+    def read_only(dir):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    said = refusal([*COMMON, "--data", str(folder), "--output", str(tmp_path)], capsys)
+    assert f"{tmp_path} is no folder to write to (Permission denied)" in said
+
+
+@pytest.mark.parametrize("use", [[], ["--evaluate", "p2_model.pkl"]])
+def test_a_model_that_nothing_would_ask_is_refused(use, capsys):
+    said = refusal([*use, "--model", "mine.pkl"], capsys)
+    assert "--model mine.pkl is what --predict asks; name an image with --predict" in said
 
 
 def test_a_good_model_is_not_refused(folder, capsys):

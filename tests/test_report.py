@@ -1,7 +1,9 @@
 """The pages of both reports keep their margins, and no words lie upon others."""
 
 import itertools
+import json
 import random
+import shutil
 
 import pytest
 from matplotlib.figure import Figure
@@ -54,6 +56,21 @@ def test_the_pages_of_programming_2():
         ]
     for page in pages:
         assert keeps_its_margins(page) >= 4
+
+
+def test_a_report_that_cannot_be_made_leaves_no_files(tmp_path, capsys):
+    finished, out = tmp_path / "finished", tmp_path / "out"
+    finished.mkdir()
+    shutil.copy(p2_report.HAND_IN / "p2_model.pkl", finished)
+    (finished / "p2_history.json").write_text(json.dumps({"test": {}}))
+    for arguments, said in (
+        ([str(tmp_path / "none")], "is missing or damaged; train first"),
+        ([str(finished), "--seeds", str(tmp_path / "none")], "is missing or damaged; train first"),
+        ([str(finished), "--data", str(tmp_path / "none")], "There is no data"),
+        ([], "There is no file"),
+    ):
+        assert p2_report.main([*arguments, "--folder", str(out)]) == 1
+        assert said in capsys.readouterr().err and not out.exists()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -184,6 +184,16 @@ def test_the_rules_of_closing():
     assert closed("%## Recap\n\n1. secret\n\n**Next:** on") == [f"## Recap\n\n{student._OWN_WORDS}\n\n**Next:** on"]
     assert closed("%<details><summary>Full answer</summary>\n\n`o`\n</details>\n\nafter") == ["after"]
     assert closed("%see [`x`](../helpers/core/mlp.py)") == ["see `x`"]
+    assert closed("%a<!-- worked -->, as above<!-- /worked --> b<!-- student:, by you -->.") == ["a b, by you."]
+    assert closed("%<!-- worked -->\n\nours\n\n<!-- /worked -->", "%<!-- student:\nyours\n-->") == ["yours"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_marks_of_the_editions_come_in_pairs_and_leave_the_text_a_text(name):
+    """Of a line that a comment begins, browsers make plain HTML to its end, with all stars and dollars showing."""
+    for cell in cells(nbformat.read(NOTEBOOKS / name, as_version=4), "markdown"):
+        assert re.sub(r"<!-- worked -->[^<]*<!-- /worked -->|<!-- student:[^<]*-->", "", cell.source).count("<!--") == 0
+        assert not re.search(r"^ *<!--((?!-->).)*-->[^\n]", cell.source, flags=re.M | re.S)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"cells": 1}', "{", None])

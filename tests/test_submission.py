@@ -1,6 +1,7 @@
 """The hand-in: what is missing or wrong is said, and what is right is packed, nothing more and nothing less."""
 
 import json
+import runpy
 import shutil
 import zipfile
 
@@ -78,18 +79,26 @@ def test_what_is_right_is_packed(hand_in, small_p2, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["submission", "submission.zip"]
 
 
-def test_what_is_missing_is_named_with_its_command(tmp_path, capsys):
+def test_what_is_missing_is_named(tmp_path, capsys):
     assert submission.main(["--p1", str(P1), "--p2", str(tmp_path), "--folder", str(tmp_path / "out")]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" is missing; ")[0].replace("\\", "/").rpartition("/")[2] for line in lines] == [
         "p2.py", "p2_model.pkl", "p2_report.pdf"]  # fmt: skip
-    assert "make cnn" in lines[1] and not (tmp_path / "out").exists()
+    assert all("yours to make" in line and "make cnn" not in line for line in lines)  # the folder is not ours
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_student_edition_says_that_the_files_are_the_readers_own(monkeypatch, tmp_path):
+def test_a_command_is_named_for_the_worked_edition_s_own_files_alone(monkeypatch, tmp_path):
     monkeypatch.setattr(submission, "ROOT", tmp_path)
-    with pytest.raises(ValueError, match="p1.py is missing; it is yours to make; name the folder .* with --p1"):
-        submission.find(tmp_path, tmp_path)
+    ours = tmp_path / "artifacts" / "p1", tmp_path / "artifacts" / "p2"
+    own = "p1.py is missing; it is yours to make; name the folder that holds it with --p1"
+    with pytest.raises(ValueError, match=own):  # a student edition has no Makefile
+        submission.find(*ours)
+    (tmp_path / "Makefile").touch()
+    with pytest.raises(ValueError, match="p2_model.pkl is missing; make cnn trains it"):
+        submission.find(*ours)
+    with pytest.raises(ValueError, match=own):
+        submission.find(tmp_path, ours[1])
 
 
 def test_a_folder_that_holds_anything_else_is_left_alone(hand_in, tmp_path):
@@ -109,6 +118,10 @@ def spoil_imports(folder):
 
 def spoil_syntax(folder):
     (folder / "p1.py").write_text("def (")
+
+
+def spoil_encoding(folder):
+    (folder / "p1.py").write_bytes("# früh\n".encode("latin-1") + (folder / "p1.py").read_bytes())
 
 
 def spoil_training(folder):
@@ -172,11 +185,12 @@ def spoil_by_less(folder):
     [
         (spoil_imports, "p1_imports", "p1.py imports scipy; only matplotlib, numpy, os are allowed"),
         (spoil_syntax, "p1_imports", "p1.py is no Python that can be read"),
+        (spoil_encoding, "p1_imports", "p1.py is in an encoding that Python does not read; save it as UTF-8"),
         (spoil_training, "p1_alone", "the training loss did not fall"),
         (spoil_saving, "p1_alone", "the reloaded network gives other logits"),
         (spoil_p1_model, "p1_model", "p1_model.npz misreads .* %"),
         (spoil_p1_pickle, "p1_model", "cannot be loaded into p1.py's MLP"),
-        (spoil_p2_pickle, "p2_model", "does not load with weights_only=True"),
+        (spoil_p2_pickle, "p2_model", "loads with weights_only=True: it holds more than tensors .*; save the weights"),
         (
             spoil_p2_model,
             "p2_accuracy",
@@ -194,6 +208,58 @@ def test_what_is_wrong_is_said(hand_in, spoil, attempt, sentence):
         getattr(submission, attempt)(hand_in)
 
 
+def test_a_program_that_never_ends_is_stopped(hand_in, monkeypatch):
+    monkeypatch.setattr(submission, "LONGEST", 0.3)
+    (hand_in / "p1.py").write_text("while True: pass")
+    (hand_in / "p2.py").write_text("while True: pass")
+    for attempt, said in ((submission.p1_alone, "does not train"), (submission.p2_accuracy, "tells no accuracy")):
+        with pytest.raises(ValueError, match=f"{said}.*: it was stopped after 0.3 seconds; see what"):
+            attempt(hand_in)
+
+
+@pytest.mark.parametrize("before", [
+    b"\xef\xbb\xbf", "# -*- coding: latin-1 -*-\n# fr\u00fch\n".encode("latin-1"),
+    b"from __future__ import annotations\n",
+])  # fmt: skip
+def test_what_python_runs_is_read(tmp_path, before):
+    (tmp_path / "p1.py").write_bytes(before + b"import numpy\n")
+    assert submission.p1_imports(tmp_path) == "p1.py imports nothing but matplotlib, numpy, os"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            torch.nn.Sequential(torch.nn.Linear(1, 1)),
+            r"a whole network, .* torch.save\(net.state_dict\(\), path",
+        ),
+        ({"epoch": 3}, "epoch in it is no tensor; save the weights alone"),
+        ([], "it holds no named tensors; save the weights alone"),
+    ],
+)
+def test_a_model_that_is_no_state_dict_is_told_the_remedy(tmp_path, monkeypatch, content, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "load.py").write_text(submission._LOAD)
+    for zipped in (True, False):
+        torch.save(content, "p2_model.pkl", _use_new_zipfile_serialization=zipped)
+        with pytest.raises(SystemExit, match=sentence):
+            runpy.run_path("load.py")
+
+
+def test_a_number_may_be_rounded_to_one_decimal(tmp_path, monkeypatch):
+    for given, measured, right in (
+        ("97.3", 97.28, True), ("97.28", 97.28, True), ("97.29", 97.28, True), ("97", 96.98, True),
+        ("97.3", 97.38, False), ("97.2", 97.28, False), ("97.31", 97.28, False), ("97", 97.28, False),
+        ("3 % to 97.3", 97.28, True), ("197.28", 97.28, False),
+    ):  # fmt: skip
+        monkeypatch.setattr(submission, "pdf_text", lambda _, given=given: f"test accuracy {given} % of 10,000")
+        if right:
+            assert submission.as_reported(tmp_path / "r.pdf", "It", measured, 0.015) == "It, as its report says"
+        else:
+            with pytest.raises(ValueError, match="It, a number that r.pdf does not give; state it there"):
+                submission.as_reported(tmp_path / "r.pdf", "It", measured, 0.015)
+
+
 def test_a_network_whose_layers_differ_is_measured_with_its_own_activations(hand_in, two_kinds):
     path, error = two_kinds(p1.Tanh(), p1.ReLU())
     shutil.copy(path, hand_in / "p1_model.npz")
@@ -201,11 +267,31 @@ def test_a_network_whose_layers_differ_is_measured_with_its_own_activations(hand
         submission.p1_model(hand_in)
 
 
-def test_only_plain_files_are_unpacked(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr("../evil.py", "")
+def zipped(path, *names):
+    """Write a zip of empty files."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+    return path
+
+
+@pytest.mark.parametrize("names", [
+    ["../evil.py"], ["/evil.py"], ["a/../evil.py"], ["a/p1.py", "b/p2.py"], ["a/p1.py", "p2.py"], ["a/b/p1.py"],
+    [".x/p1.py"], ["a/.x"],
+])  # fmt: skip
+def test_only_plain_files_are_unpacked(tmp_path, names):
     with pytest.raises(ValueError, match="plain files and no folders"):
-        submission.unpack(tmp_path / "a.zip", tmp_path / "out")
+        submission.unpack(zipped(tmp_path / "a.zip", *names), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_folder_around_all_and_what_systems_add_do_no_harm(tmp_path):
+    names = ["mine/", "mine/p1.py", "mine/p2.py", "mine/.DS_Store", "__MACOSX/mine/._p1.py", "Thumbs.db"]
+    submission.unpack(zipped(tmp_path / "a.zip", *names), tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["p1.py", "p2.py"]
+
+
+def test_what_is_no_zip_is_not_unpacked(tmp_path):
     (tmp_path / "b.zip").write_text("no zip")
     with pytest.raises(ValueError, match="no zip that can be read"):
         submission.unpack(tmp_path / "b.zip", tmp_path / "out")

@@ -114,7 +114,8 @@ QUESTIONS = {
                 "The sigmoid acts on each entry alone, so a(1-a) multiplies entry by entry. W1ᵀ is last.",
             ),
             slips=(
-                Slip("the sign is turned; where o_k is too large, the gradient at f2_k must be positive.",
+                Slip("the sign is turned: either that of ∂E/∂f2_k, which is positive where o_k is too large, or that "
+                     "of a (1 - a), which is never negative.",
                      lambda o, y, a, W1, W2: -_input_gradient(o, y, a, W1, W2)),
                 Slip("the factor a (1 - a) is missing: the path leads through the sigmoid.",
                      lambda o, y, a, W1, W2: (o - y) @ W2.T @ W1.T),

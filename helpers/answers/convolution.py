@@ -25,6 +25,13 @@ def _without_last(kernel):
     return short
 
 
+def _rounded_away(right):
+    """The slips that leave whole numbers of `right()`: Python's rounding, the school's, and both ways to cut off."""
+    said = "the cells were made whole numbers; give them as they are, with their fractions."
+    ways = (np.round, lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5), np.trunc, np.floor)
+    return tuple(Slip(said, lambda way=way: (*right()[:-1], way(right()[-1]))) for way in ways)
+
+
 _4A = Question(
     id="4a", points=4, parts=("padding", "F′"), expected=lambda: (1, _mapped()),
     answer="(4 + 2p - 3)/1 + 1 = 4 gives p = 1; then each cell is the sum of window times filter, as printed:",
@@ -85,6 +92,7 @@ _4A = Question(
         ),
         Slip("the minus signs of the kernel are lost.", lambda: (1, _mapped(kernel=np.abs(FILTER_1)))),
         Slip("the sums are divided by 9: a convolution adds up and takes no mean.", lambda: (1, _mapped() / 9)),
+        *_rounded_away(lambda: (1, _mapped())),
     ),
     hints=(
         "The size formula is (n + 2p - k)/s + 1. Set it to n with n = 4, k = 3, s = 1, and solve for p.",
@@ -158,6 +166,7 @@ _4C = Question(
              lambda: (_mapped().mean(1).reshape(2, 2),)),
         Slip("these are the smallest cells; average pooling takes the mean of the four.",
              lambda: (-core.max_pool(-_mapped()),)),
+        *_rounded_away(lambda: (core.average_pool(_mapped()),)),
     ),
     hints=(
         "Cut F′ into four blocks of 2 by 2 that do not overlap.",
@@ -170,7 +179,7 @@ _MEAN = core.averaging_kernel(2)
 
 _4D = Question(
     id="4d", points=4, parts=("kernel", "stride", "padding"), expected=lambda: (_MEAN, 2, 0),
-    answer="four equal weights that add up to 1, moved from block to block:",
+    answer="four equal weights that add up to 1, moved from block to block:", shape_told=False,
     slips=(
         Slip("a filter of ones adds the four cells up; what turns a sum into a mean?", lambda: (4 * _MEAN, 2, 0)),
         Slip("the weights add up to 2; those of a mean add up to 1.", lambda: (2 * _MEAN, 2, 0)),
@@ -180,10 +189,12 @@ _4D = Question(
         Slip("with padding the blocks begin outside the map, and the corner cells are averaged with zeros.",
              lambda: (_MEAN, 2, 1)),
         Slip("with a stride of 4 the window has one position only.", lambda: (_MEAN, 4, 0)),
-        Slip("the filter is as large as the map; pooling of size 2 looks at 2 by 2 cells.",
+        Slip("the filter is as large as the map; pooling looks at one block at a time.",
              lambda: (core.averaging_kernel(4), 2, 0)),
-        Slip("a filter of 3 by 3 looks at nine cells; pooling of size 2 looks at 2 by 2.",
+        Slip("a filter of 3 by 3 looks at nine cells; a block of 4c has fewer.",
              lambda: (core.averaging_kernel(3), 2, 0)),
+        *(Slip("the weights lie in one line; how do the cells of a block of 4c lie?",
+               lambda line=line: (np.full(line, 1 / 4), 2, 0)) for line in ((1, 4), (4, 1))),
         Slip("this filter keeps one cell of every block, unchanged; the mean needs all four.",
              lambda: (np.array([[1.0, 0], [0, 0]]), 2, 0)),
     ),

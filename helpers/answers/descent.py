@@ -117,12 +117,14 @@ def _slips(x0, step, other_step):
 _PARTS = ("x1", "x2", "x3", "GELU(x1)", "GELU(x2)", "GELU(x3)")
 _HINTS = (
     "GELU is a product, x times σ(1.702 x). Which rule differentiates a product, and what does the 1.702 add?",
-    "GELU'(x) = σ(1.702 x) + 1.702 x σ(1.702 x) (1 - σ(1.702 x)). To test yours: at x = 0 it is ½.",
+    "GELU'(x) = σ(1.702 x) + 1.702 x σ(1.702 x) (1 - σ(1.702 x)). To test yours: GELU'(0) = ½, wherever the "
+    "walk begins.",
     "Take the gradient anew at each point: x1 = x0 - η GELU'(x0), then x2 = x1 - η GELU'(x1).",
 )
 _SIDE = (
     Slip(
-        "(You stepped along v_t, reading A of Eq. 5; reading B steps along v_{t+1}. They part in the sixth decimal.)",
+        "(These are the values of reading A of Eq. 5, which steps along v_t; reading B steps along v_{t+1}. They part "
+        "in the sixth decimal.)",
         lambda: _average(along_fresh=False),
     ),
 )
@@ -189,6 +191,12 @@ QUESTIONS = {
                     Slip("β and 1-β have changed places.",
                          lambda fresh=fresh: _average(
                              beta=1 - given.MOMENTUM, weight=given.MOMENTUM, along_fresh=fresh))
+                    for fresh in (True, False)
+                ),
+                *(  # no β that is nearer: what it changes, a gradient rounded to five decimals changes too
+                    Slip(f"this is β = {beta:g}; {given.MOMENTUM:g} is asked for.",
+                         lambda beta=beta, fresh=fresh: _average(beta=beta, weight=1 - beta, along_fresh=fresh))
+                    for beta in (0.5, 0.99)
                     for fresh in (True, False)
                 ),
                 Slip("the sign is turned: the update subtracts η v.", lambda: _average(sign=1.0)),

@@ -215,6 +215,12 @@ _STRIP_HINTS = (
     "The sigmoid is soft: with weights 4 and biases -2 and -6 the hidden neurons come near 0 and 1. For z, look at "
     "h1 - h2 in the three cases A + B = 0, 1, 2, and put the change of sign between.",
 )
+_OUTSIDE_HINTS = (
+    "Two lines cut out a diagonal strip, and class 1 lies on both sides of it. Which two gates have these lines?",
+    "h1 = OR and h2 = AND: XNOR is 1 where the first is off or the second is on. What weights must z give them?",
+    "The sigmoid is soft: with weights 4 and biases -2 and -6 the hidden neurons come near 0 and 1. For z, look at "
+    "h2 - h1 in the three cases A + B = 0, 1, 2: the bias must lift two of them to 0 or above, and leave one below.",
+)
 
 
 _WAYS = {
@@ -230,8 +236,8 @@ def _gate(gate, points, parts=_ONE, hints=_SINGLE_HINTS, slips=(_BIAS, _HALF, _B
     )  # fmt: skip
 
 
-def _strip(gate):
-    return _gate(gate, 3, _TWO, _STRIP_HINTS, (_ROWS, _SOFT, _BIAS, _HALF, _BIPOLAR, _LINEAR, _TIE, _TURNED))
+def _strip(gate, hints):
+    return _gate(gate, 3, _TWO, hints, (_ROWS, _SOFT, _BIAS, _HALF, _BIPOLAR, _LINEAR, _TIE, _TURNED))
 
 
 def _printed():
@@ -268,7 +274,7 @@ QUESTIONS = {
         _gate("OR", 3),
         _gate("NAND", 0),
         _gate("NOR", 0),
-        _strip("XOR"),
-        _strip("XNOR"),
+        _strip("XOR", _STRIP_HINTS),
+        _strip("XNOR", _OUTSIDE_HINTS),
     )
 }  # fmt: skip

@@ -358,7 +358,7 @@ _CRITERION_PROBES = (
 
 # --------------------------------------------------------------------------------------------------- c: first values
 
-_SHAPE = (400, 250)
+_SHAPE = (300, 250)  # 1/√300 is no round number: N(0, 1/d0) is not mistaken for weights times 0.05
 
 
 def _like(value, sample):
@@ -390,9 +390,11 @@ _WEIGHT_SLIPS = tuple(
         ("this is N(0, 2/d0), the scaled init of He; a fine idea, but N(0, 1) is asked for.",
          lambda rng: rng.standard_normal(_SHAPE) * (2 / _SHAPE[0]) ** 0.5),
         ("this is N(0, 1/d0); N(0, 1) is asked for.", lambda rng: rng.standard_normal(_SHAPE) / _SHAPE[0] ** 0.5),
-        ("the numbers were multiplied by 0.01; N(0, 1) is asked for.",
-         lambda rng: rng.standard_normal(_SHAPE) * 0.01),
-        ("the numbers were multiplied by 0.1; N(0, 1) is asked for.", lambda rng: rng.standard_normal(_SHAPE) * 0.1),
+        *(
+            (f"the numbers were multiplied by {factor:g}; N(0, 1) is asked for.",
+             lambda rng, factor=factor: rng.standard_normal(_SHAPE) * factor)
+            for factor in (0.01, 0.02, 0.05, 0.1)
+        ),
         ("the mean is 1; that of N(0, 1) is 0.", lambda rng: rng.normal(1, 1, _SHAPE)),
         ("these are absolute values; half of the numbers of N(0, 1) are negative.",
          lambda rng: np.abs(rng.standard_normal(_SHAPE))),

@@ -33,7 +33,8 @@ def as_mnist(strokes):
     """Return the strokes as an image (28, 28) in [0, 1], ink 1, made the way MNIST's images were.
 
     The drawing keeps its proportions and is scaled until its longer side fills 20 pixels; then it is moved until its
-    centre of mass is the centre of the image (LeCun, Cortes and Burges, The MNIST database). Nothing drawn gives zeros.
+    centre of mass is the centre of the image (LeCun, Cortes and Burges, The MNIST database), but not out of the image.
+    Nothing drawn gives zeros.
     """
     if not strokes:
         return np.zeros((SIZE, SIZE))
@@ -42,8 +43,9 @@ def as_mnist(strokes):
     scale = (BOX - 2 * PEN) / max(*(high - low), 1.0)
     middle = (SIZE - 1) / 2
     placed = [(stroke - (low + high) / 2) * scale + middle for stroke in strokes]
-    x, y = _centre(_inked(placed))
-    return _inked([stroke + (middle - x, middle - y) for stroke in placed])
+    margin = (SIZE - BOX) / 2
+    move = np.clip(middle - np.array(_centre(_inked(placed))), -margin, margin)
+    return _inked([stroke + move for stroke in placed])
 
 
 def _inked(strokes):

@@ -1,7 +1,9 @@
 """Small experiments around the MLP of Programming 1: what the notebook shows beside the training itself."""
 
+import argparse
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -246,17 +248,25 @@ def read_knobs(path):
         raise ValueError(message) from None
 
 
-def main():
+def main(arguments=None):
     """Run the grid on the first thousand MNIST samples and write artifacts/p1/p1_knobs.json."""
-    from helpers import datasets
+    from helpers import datasets, files
 
-    data = datasets.mnist()
+    argparse.ArgumentParser(
+        prog="python -m helpers.core.mlp_studies",
+        description="Train the small networks of notebook 05, which takes minutes, and write p1_knobs.json anew.",
+    ).parse_args(arguments)
     path = ARTIFACTS / "p1_knobs.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = few_samples(data)
-    write_knobs(path, knob_grid(*samples), knob_variants(*samples), data.name)
-    print(f"{path}: {len(LEARNING_RATES) * len(MOMENTA)} runs on {data.name}")
+
+    def work():
+        data = datasets.mnist()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = few_samples(data)
+        write_knobs(path, knob_grid(*samples), knob_variants(*samples), data.name)
+        return f"{path}: {len(LEARNING_RATES) * len(MOMENTA)} runs on {data.name}"
+
+    return files.finish(work, path)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

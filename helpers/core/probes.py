@@ -119,8 +119,11 @@ def build(pieces, sizes=SIZES, full=False, **more):
 
     def init(name):
         def next_array(*shape):
+            if name == "b" and (len(shape) != 1 or np.ndim(shape[0])):
+                asked = ", ".join(map(str, shape)) or "nothing"
+                raise TypeError(f"bias_init_fn was called with {asked}; give it the number of neurons alone")
             array = next(made[name], np.empty(0))
-            return array if array.shape == shape else np.zeros(shape)
+            return array if array.shape == shape else np.zeros(shape)  # so that a later probe can tell what is turned
 
         return next_array
 
@@ -195,8 +198,13 @@ def moved(*pieces):
     network.forward(x.copy())
     network.backward(y.copy())
     places = [_parameters(network)]
+    biases = [(np.shape(b), np.shape(db)) for b, db in zip(network.b, network.db, strict=False)]
     for _ in range(2):
-        network.step()
+        try:
+            network.step()
+        except ValueError as error:
+            odd = [f"b[{i}] has shape {b} and db[{i}] {db}" for i, (b, db) in enumerate(biases) if b != db]
+            raise ValueError(f"{odd[0]}; give both the shape (d,)" if odd else str(error)) from None
         places.append(_parameters(network))
     return np.array(places[1:]) - places[0]
 

@@ -202,7 +202,11 @@ def feature_maps(image, maps, count=7):
         _picture(axes[0, 0], image)
         for row, (stage, values) in zip(axes, maps.items(), strict=True):
             strongest = np.argsort(-values.max((1, 2)), kind="stable")[:count]
-            row[1].set_title(f"{stage}: {values.shape[0]} channels, {values.shape[1]}×{values.shape[2]}", fontsize=9.5)
+            said = f"{stage}: {values.shape[0]} channels, {values.shape[1]}×{values.shape[2]}"
+            row[1].set_title(" ", fontsize=9.5)  # a line's height; the words may be wider than their map
+            title = row[1].annotate(said, (0, 1), xytext=(0, 6), xycoords="axes fraction", textcoords="offset points",
+                                    fontsize=9.5, weight="bold")  # fmt: skip
+            title.set_in_layout(False)
             for ax, channel in zip(row[1:], strongest, strict=True):
                 ax.imshow(values[channel], cmap="viridis")
     stages = ", ".join(f"{stage} {v.shape[0]}×{v.shape[1]}×{v.shape[2]}" for stage, v in maps.items())

@@ -31,7 +31,7 @@ def given_maps(feature_map, filters):
             _grid(ax, grid, left, 0, title=name, size=15)
             left += grid.shape[1] + 1.6
     shapes = ", ".join(f"{name} with {_shape(grid)} cells" for name, grid in grids.items())
-    return Picture(fig, f"Three grids of numbers: {shapes}; negative cells are bluish, positive ones reddish.")
+    return Picture(fig, f"Three grids of numbers: {shapes}; negative cells are blue, positive ones orange.")
 
 
 def all_windows(feature_map, kernel, padding=0, stride=1, name="F′"):

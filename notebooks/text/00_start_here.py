@@ -1,11 +1,25 @@
 # %% [markdown]
 # # Start here
 #
+# <!-- worked -->
+#
 # *A worked version of the first assignment of a course on deep learning for engineers: every theory question answered
 # with real numbers and a picture that moves, and two networks really trained.*
 #
+# <!-- /worked -->
+# <!-- student:
+# *The first assignment of a course on deep learning for engineers: theory questions asked with real numbers and pictures
+# that move, and two networks to write and train.*
+# -->
+#
 # Open a notebook, run its cells from the top with Shift + Enter, and stop at every **Your turn**: type your answer, run
-# the check below it, and it tells you at once what is right and which slip you made. The worked solution follows.
+# the check below it, and it tells you at once what is right and which slip you made.<!-- worked --> The worked solution
+# follows.<!-- /worked -->
+#
+# <!-- student:
+# **This is the student edition.** The worked solutions are not in it. `hint("1a")` gives hints, one at each call, and
+# `progress()` counts your points. The explorers open when the questions of their notebook are answered.
+# -->
 #
 # | notebook | minutes | points | afterwards you can |
 # |---|---|---|---|
@@ -16,9 +30,17 @@
 # | [05 · A NumPy MLP on MNIST](05_numpy_mlp_on_mnist.ipynb) | 60 | 25 | write and train a network with nothing but NumPy |
 # | [06 · A CNN on CIFAR-10](06_pytorch_cnn_on_cifar10.ipynb) | 60 | 25 | train a convolutional network, and judge it honestly |
 #
+# <!-- worked -->
+#
 # Notebooks 01 to 04 run in seconds: 01 and 02 need NumPy and SciPy, 03 and 04 also PyTorch for their cross-checks, 03
 # SymPy too. 05 trains for some seconds and needs MNIST, 11 MB; 06 trains for half a minute and needs CIFAR-10, 162 MB,
 # which 04 also takes its last picture from. Both are fetched once.
+#
+# <!-- /worked -->
+# <!-- student:
+# Notebooks 01 to 05 need NumPy and SciPy, 06 PyTorch. 05 works on MNIST, 11 MB; 06 on CIFAR-10, 162 MB, which 04 also takes
+# its last picture from. Both are fetched once.
+# -->
 
 # %% [markdown]
 # ## Is everything here?
@@ -63,7 +85,8 @@ progress()
 #    explorer works with the keyboard: Tab moves on, arrow keys move a slider.
 # 2. **Numbers.** What is printed here was confirmed by a second, independent route in the tests. Where the handout is
 #    wrong or open, the notebook says so: *as printed / as we read it*.
-# 3. **Your copy.** The notebooks are yours to change. To have the originals back, `git checkout notebooks`.
+# 3. **Your copy.** The notebooks are yours to change. To have the originals back,<!-- worked -->
+#    `git checkout notebooks`<!-- /worked --><!-- student: unpack the edition once more -->.
 
 # %% [markdown] tags=["worked"]
 # All twelve places where the handout is wrong or open, and every term in one sentence:

@@ -25,8 +25,8 @@
 #
 # **As printed / as we read it.** Two things in 1c are open.
 #
-# 1. One edition of the handout names no step size; the corrected one says $\eta = 0.1$. We answer with 0.1 and show
-#    $\eta = 1$ beside it.
+# 1. One edition of the handout names no step size; the corrected one says $\eta = 0.1$. We answer with 0.1<!-- worked -->
+#    and show $\eta = 1$ beside it<!-- /worked -->.
 # 2. Eq. 5 ends with $x_{t+1} = x_t - \eta v$ and leaves the index of $v$ out. *Reading A* steps along the old average
 #    $v_t$, *reading B* along the fresh one, $v_{t+1}$. B is the sensible one: under A the first gradient is used twice.
 #    You will see that they part only in the sixth decimal. Both count as right.
@@ -245,8 +245,9 @@ figures.race(slow, fast)
 # ## Explore
 #
 # **Predict first.** Start at $x_0 = -3$ with $\eta = 1$. Will descent get closer to the minimum in 60 steps with
-# $\eta = 5$? And with $\eta = 6$, just above the stable limit, will it run away or settle into something else? Move η and
-# see. Then try heavy ball with $\beta = 0.9$.
+# $\eta = 5$? And with $\eta = 6$<!-- worked -->, just above the stable limit<!-- /worked -->, will it run
+# away or settle into something else? Move η and see. Then try *heavy ball*, momentum without the factor $1-\beta$, with
+# $\beta = 0.9$.
 
 # %%
 explore.descend(x0=-3.0, learning_rate=1.0, n=12)

@@ -151,8 +151,8 @@ figures.gate_cards("NAND", "NOR", "NOT")
 # A linear program finds the same without being told where to look. Write each row as $t\,(A, B, 1)$ with $t = +1$ for
 # class 1 and $-1$ for class 0. A neuron exists only if all four rows have a positive product with $(w_1, w_2, b)$;
 # where one is zero, a slightly larger bias makes it positive. Weights $\lambda \ge 0$, not all zero, for which the rows
-# *cancel* prove that none does, and where none does there are such weights (Farkas' lemma, here in Gordan's form). Here
-# they are; for XNOR they are the same.
+# *cancel* prove that none does, and where none does there are such weights (Farkas' lemma, here in Gordan's form).
+# For XOR four equal ones do it, and for XNOR too.
 
 # %%
 proof, signed = gates.separate("XOR"), gates.signed_rows("XOR")
@@ -204,9 +204,10 @@ check("2 XNOR", W1_xnor, b1_xnor, W2_xnor, b2_xnor)
 # <details><summary>Stuck? Hints, one at a time</summary>
 #
 # <details><summary>First hint</summary>Two parallel lines cut out a strip. Which two gates have these lines?</details>
-# <details><summary>Second hint</summary>XOR is OR, but not AND. Which signs does z give them?</details>
-# <details><summary>Third hint</summary>Take our OR and AND with all numbers four times as large, then look at h₁ − h₂ in
-# the three cases s = 0, 1, 2.</details>
+# <details><summary>Second hint</summary>XOR is OR, but not AND; XNOR is the rest. Which signs does z give
+# them?</details>
+# <details><summary>Third hint</summary>Give OR and AND the weight 1 and a bias half-way, make all numbers four times as
+# large, then look at h₁ − h₂ in the three cases s = 0, 1, 2.</details>
 # </details>
 #
 # ### Worked

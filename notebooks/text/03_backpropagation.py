@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 3 · Backpropagation through a two-layer network
 #
-# *Every gradient of a small network, one line and one reason at a time, and three independent ways to find out whether
-# you got it right.*
+# *Every gradient of a small network, one line and one reason at a time<!-- worked -->, and three independent ways to find
+# out whether you got it right<!-- /worked -->.*
 #
-# **Minutes** 50 · **Points** 10 · **Needs** NumPy; PyTorch and SymPy for the cross-checks ·
+# **Minutes** 50 · **Points** 10 · **Needs** NumPy<!-- worked -->; PyTorch and SymPy for the cross-checks<!-- /worked --> ·
 # [← 02](02_logic_gates.ipynb) · [start](00_start_here.ipynb) · [04 →](04_convolution_and_pooling.ipynb)
 
 # %% [markdown]
@@ -29,8 +29,8 @@
 # | 3b [5] | from it, $\partial E/\partial x$ |
 #
 # **As printed / as we read it.** The hidden vector is $h$ in Fig. 4 and $a$ in the formulas; we write $a$. The simple form
-# that 3a hopes for needs the entries of $y$ to add up to 1. A one-hot label does that. We derive the general form first,
-# because it shows *where* the 1 is used.
+# that 3a hopes for needs the entries of $y$ to add up to 1. A one-hot label does that. Derive the general form first:
+# it shows *where* the 1 is used.
 
 # %%
 import numpy as np

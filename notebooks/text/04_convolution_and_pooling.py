@@ -4,8 +4,8 @@
 # *Sixteen small sums by hand, and you will know what a convolution layer computes, when an output size exists, and why
 # pooling is a convolution too.*
 #
-# **Minutes** 45 · **Points** 16 · **Needs** NumPy; SciPy and PyTorch for the cross-check; CIFAR-10
-# (162 MB, fetched once) for the last picture ·
+# **Minutes** 45 · **Points** 16 · **Needs** NumPy; <!-- worked -->SciPy and PyTorch for the cross-check;<!-- /worked -->
+# CIFAR-10 (162 MB, fetched once) for the last picture ·
 # [← 03](03_backpropagation.ipynb) · [start](00_start_here.ipynb) · [05 →](05_numpy_mlp_on_mnist.ipynb)
 
 # %% [markdown]
@@ -24,7 +24,8 @@
 #
 # 1. The handout says *convolution*. Mathematics turns the kernel by 180° before it slides it over the map; deep learning
 #    does not, and calls the result convolution all the same. Its proper name is *cross-correlation*. We read the question
-#    as deep learning does and show the other numbers beside ours, since they differ in every cell.
+#    as deep learning does. The two results differ in every cell<!-- worked -->; the other stands beside
+#    ours<!-- /worked -->.
 # 2. *Padding 1* means one cell on **each** side, so the map grows by two rows and two columns.
 
 # %%

@@ -20,7 +20,7 @@
 # | it costs | |
 # |---|---|
 # | data | 50,000 training and 10,000 test images, 32×32 pixels in three colours |
-# | this notebook | a good minute on the two cores that stored it, half a minute of it training |
+# | this notebook | <!-- worked -->a good minute on the two cores that stored it, half a minute of it training<!-- /worked --><!-- student: seconds, and your own training --> |
 
 # %% [markdown] tags=["worked"]
 # The preset `fast`, by `make cnn`, takes some minutes on two cores and needs no GPU; what the shipped model took is in
@@ -55,8 +55,8 @@ figures.gallery(data.train_images, data.train_labels, data.class_names, data.nam
 
 # %% [markdown]
 # Each image becomes a tensor of three maps, red, green and blue, and stays in bytes: the network itself brings them to
-# mean 0 and standard deviation 1, so that a saved model needs nothing beside it. It estimates both from every tenth image;
-# over all they are:
+# mean 0 and standard deviation 1, so that a saved model needs nothing beside it.<!-- worked -->
+# It estimates both from every tenth image.<!-- /worked --> Over all images they are:
 
 # %%
 mean, std = studies.channel_statistics(data.train_images)
@@ -92,7 +92,8 @@ figures.augmented(data.train_images[truck], views, data.name, recipe["translate"
 # [01](01_gelu_gradient_descent.ipynb) shows how curvature limits a step). So the filters of the first layer are not trained
 # but *computed*: they are the eigenvectors of the covariance of all small patches, each divided by the standard deviation
 # along it. What comes out is uncorrelated. Every filter is there twice, with both signs, because the GELU that follows
-# cuts one sign off. (Only their bias can be trained; the preset `best` does so in its first epochs.)
+# cuts one sign off.<!-- worked --> (Only their bias can be trained; the preset `best` does so in its first
+# epochs.)<!-- /worked -->
 
 # %%
 from helpers.core import cnn
@@ -102,8 +103,12 @@ network.fit_input(images[::10])
 figures.whitening(network, images[:500])
 
 # %% [markdown]
+# <!-- worked -->
+#
 # The first patterns are what patches have most in common: an even tone, an even colour, slopes of brightness, and so on to
 # slopes and chequers of colour. Of the two maps, the right one shows what is left of the correlations.
+#
+# <!-- /worked -->
 #
 # ### The network, layer by layer
 #
@@ -116,15 +121,23 @@ figures.whitening(network, images[:500])
 # | largest of each channel | *what* was seen, no longer *where* | the same, over the whole map |
 # | head | one logit a class: a matrix product | [03](03_backpropagation.ipynb) |
 #
+# <!-- worked -->
+#
 # FLOPs count a multiplication and an addition as two operations.
+#
+# <!-- /worked -->
 
 # %%
 parameters = f"{cnn.parameter_count(network):,} parameters, biases included"
 Table.columns(studies.layers(network), ".1f", f"one image of 32×32; {parameters}")
 
 # %% [markdown]
+# <!-- worked -->
+#
 # Nearly all weights sit in the convolutions. A fully connected layer between the first two maps would need a hundred
 # thousand times as many as the convolution there; sharing them over all places is what makes vision affordable.
+#
+# <!-- /worked -->
 #
 # ### The gradient, checked
 #
@@ -268,8 +281,12 @@ print("x3 is that of 1c:", abs(x.item() - by_hand) < 1e-12)
 # ## Can it learn anything at all?
 #
 # Twenty images, shown thirty times without augmentation to a narrow network. If it cannot learn twenty images by heart,
-# something is broken, and no amount of training will tell you what. The loss, with the smoothing of `fast`, should come
-# down to the floor that you calculated.
+# something is broken, and no amount of training will tell you what. The loss, with a smoothing of 0.2, should come down to
+# the floor that you calculated.
+#
+# <!-- student:
+# Try it with your network before you train it on anything more.
+# -->
 
 # %%
 from helpers.core import training
@@ -285,10 +302,20 @@ print(f"{20 * right:.0f} of 20 right; the loss fell to {losses[-1]:.2f}")
 # %% [markdown]
 # ## A real training run
 #
+# <!-- worked -->
+#
 # Two epochs in a network as narrow, of 30,000 images each. First they are shrunk to 16×16: coarse shapes can be learned
 # there at a fifth of the full price. Two optimizers share the work. The filters take steps of *Muon*: momentum, then a few
 # matrix products that make all directions of the step nearly equally long, so that none is drowned by the strongest.
 # Biases and head take plain steps with momentum. All learning rates fall linearly to zero.
+#
+# <!-- /worked -->
+# <!-- student:
+# Train it on `images` and `labels`, and choose between networks on some of these that you set aside: the test images are
+# read once, at the end. Guessing gets 10 %. Three groups of narrow convolutions pass 70 % after two epochs, half a minute on
+# two cores, if the first epoch shows the images shrunk to 16×16: coarse shapes can be learned there at a fifth of the full
+# price. More width and more patience do the rest.
+# -->
 
 # %% tags=["nbval-ignore-output"]
 changes = ["widths=[24, 48, 48]", "sizes=[16, 24]", "keep=[0.6]"]
@@ -299,7 +326,7 @@ run = training.Training(small, images, labels, precision=precision)
 epoch = run.run_epoch()
 print(f"{epoch['seconds']:.0f} s, {epoch['accuracy']:.1%} of these images right")
 
-# %% [markdown]
+# %% [markdown] tags=["worked"]
 # The second epoch shows the 20,000 images that are still unseen, and of the others the 10,000 with the largest loss, at
 # 24×24. These are harder than the images at large, so the network knows more than the accuracy on them shows.
 
@@ -312,8 +339,12 @@ _, accuracy, _ = training.evaluate(run.network, test_images, test_labels)
 print(f"above 70 % on {len(test_labels):,} test images: {'yes' if accuracy > 0.7 else 'NO'}")
 
 # %% [markdown]
+# <!-- worked -->
+#
 # Two epochs in a narrow network are enough for more than 70 %, where guessing gets 10 %. More width and more patience do
 # the rest.
+#
+# <!-- /worked -->
 #
 # ### Your turn: your own network
 #
