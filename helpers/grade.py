@@ -536,7 +536,7 @@ def submissions(folder):
     """Return {submission: {relative name: path}} for what a folder holds: notebooks, and folders of students."""
     found = {}
     for entry in sorted(Path(folder).iterdir()):
-        if entry.name.startswith((".", "__")):
+        if entry.name.startswith((".", "__")) or entry.name.endswith("-grades.csv"):
             continue
         if entry.is_dir() and not entry.is_symlink():
             files: dict[str, Path] = {}
@@ -698,7 +698,7 @@ def main(arguments=None):
     print("\n".join(table(reports, given.of)))
     if datasets.mnist(part="test").is_stand_in:
         print("MNIST is not here, so no trained network was measured; run make data.")
-    print(f"{len(reports)} files; {path}")
+    print(f"{len(reports)} files; what each check said is in {path}")
     return 0
 
 

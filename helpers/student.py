@@ -86,8 +86,12 @@ On Windows, in PowerShell, from a folder with a short path:
 It needs Python 3.11, 3.12 or 3.13; `python3 --version` says which one yours is. What you answer rightly is noted in
 `notebooks/.progress.json`, for you alone.
 
-When your files are done, `.venv/bin/python -m helpers.submission --p1 FOLDER --p2 FOLDER` tries each of them as a
-stranger would and packs them into `artifacts/submission.zip`.
+To hand in: the notebooks with your answers, and the files that notebooks 05 and 06 ask for under *Hand it in*. When
+these files are done, `.venv/bin/python -m helpers.submission --p1 FOLDER --p2 FOLDER` tries each of them as a stranger
+would and packs them into `artifacts/submission.zip`.
+
+Graded notebooks are run anew from the top, within two minutes of computing: train your networks elsewhere, in `p1.py`
+and `p2.py`, and load them in the notebook.
 """
 _INIT = '''"""Shared code of the workbook, student edition."""
 

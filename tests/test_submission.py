@@ -139,6 +139,25 @@ def spoil_saving(folder):
     (folder / "p1.py").write_text(spoilt)
 
 
+def spoil_name(folder):
+    text = (folder / "p1.py").read_text()
+    (folder / "p1.py").write_text(text.replace("def get_one_hot", "def one_hot"))
+
+
+def spoil_sign(folder):
+    (folder / "p2.py").write_text("print(72.42)")
+
+
+def spoil_loading(folder):
+    (folder / "p2.py").write_text("print('72.42 %')")
+    (folder / "cnn.py").unlink()
+
+
+def spoil_scaling(folder):
+    (folder / "p2.py").write_text("import torch\n\ndef load_model(path):\n    return torch.nn.Flatten()\n\n"
+                                  "if __name__ == '__main__':\n    print('72.42 %')\n")  # fmt: skip
+
+
 def spoil_p1_model(folder):
     with np.load(folder / "p1_model.npz") as file:
         arrays = dict(file)
@@ -188,6 +207,10 @@ def spoil_by_less(folder):
         (spoil_encoding, "p1_imports", "p1.py is in an encoding that Python does not read; save it as UTF-8"),
         (spoil_training, "p1_alone", "the training loss did not fall"),
         (spoil_saving, "p1_alone", "the reloaded network gives other logits"),
+        (spoil_name, "p1_alone", "p1.py offers no get_one_hot"),
+        (spoil_sign, "p2_accuracy", "it printed '72.42'; print it with its sign, such as 72.42 %"),
+        (spoil_loading, "p2_accuracy", "p2.py offers no load_model"),
+        (spoil_scaling, "p2_accuracy", "but .* % of a thousand where what load_model returns is given floats in 0..1"),
         (spoil_p1_model, "p1_model", "p1_model.npz misreads .* %"),
         (spoil_p1_pickle, "p1_model", "cannot be loaded into p1.py's MLP"),
         (spoil_p2_pickle, "p2_model", "loads with weights_only=True: it holds more than tensors .*; save the weights"),

@@ -45,7 +45,7 @@ def find_all(question: str) -> list[Question]:
     ]
     if not found:
         known = ", ".join(questions) if questions else "those of 1, 2, 3, 4, P1 and P2, such as 1a"
-        raise ValueError(f"there is no question {question!r}; there are {known}")
+        raise ValueError(f"there is no question {question!r}; those that exist are {known}")
     return found
 
 

@@ -248,8 +248,8 @@ def _other_scale(network, images, labels, accuracy):
     if better <= accuracy + 0.15:
         return ""
     return (
-        f"{accuracy:.1%} on images in 0..1, but {better:.1%} on images {words}: "
-        "let forward do the scaling, so that the saved network needs nothing beside it."
+        f"{accuracy:.1%} on images in 0..1, but {better:.1%} on images {words}: let forward take numbers in 0..1 and "
+        "bring them there itself."
     )
 
 

@@ -510,7 +510,7 @@ _FORWARD_SLIPS = (
          lambda: _softmax(_case_logits())),
 )  # fmt: skip
 _GET_LOSS_SLIPS = (
-    Slip("it is the mean over the batch; the template divides by the number of samples itself, so give the sum.",
+    Slip("it is the mean over the batch; get_training_stats divides by the number of samples, so give the sum.",
          lambda: _case_loss().mean()),
     Slip("it is one loss for each sample; give their sum.", _case_loss),
     Slip("the sign is turned.", lambda: -_case_loss().sum()),
@@ -519,7 +519,7 @@ _GET_LOSS_SLIPS = (
     Slip("the losses were divided by the number of classes.", lambda: _case_loss().sum() / _SIZES[-1]),
 )  # fmt: skip
 _GET_ERROR_SLIPS = (
-    Slip("it is a rate; the template divides by the number of samples itself, so give the count.",
+    Slip("it is a rate; get_training_stats divides by the number of samples, so give the count.",
          lambda: _case_errors() / _BATCH),
     Slip("it counts the right predictions; count the wrong ones.", lambda: _BATCH - _case_errors()),
     Slip("it is a percentage; give the count.", lambda: 100 * _case_errors() / _BATCH),
@@ -668,7 +668,7 @@ _NETWORK_PROBES = (
     Probe("the gradient with an activation for the output layer too", partial(probes.backpropagated, full=True),
           partial(_numeric, output=_sigmoid), said="the path also leads through the output's activation."),
     Probe("the gradient, asked for twice", partial(probes.backpropagated, times=2), _numeric,
-          (Slip("it is added to the old one; the template never calls zero_grads, so backward must assign.",
+          (Slip("it is added to the old one; nobody calls zero_grads in between, so backward must assign.",
                 lambda: 2 * _numeric()),)),
     Probe("zero_grads", probes.zeroed, lambda: np.zeros_like(_numeric()), said="it does not set every dW and db to 0."),
     Probe("step", probes.moved, _steps, _STEP_SLIPS, said="it is not W - lr * dW and b - lr * db."),
@@ -823,7 +823,7 @@ QUESTIONS = {
                 "forward keeps the input of each layer; nothing else is needed on the way back but the activations.",
                 "delta begins as (o - y) / n. Layer by layer from the last: times the activation's derivative, then "
                 "dW = inputs.T @ delta and db = delta.sum(axis=0), then delta @ W.T.",
-                "The template's loop divides by the number of samples and never calls zero_grads: get_loss is a sum, "
+                "get_training_stats divides by the number of samples and never calls zero_grads: get_loss is a sum, "
                 "get_error a count, backward assigns.",
             ),
         ),
