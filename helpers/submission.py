@@ -159,7 +159,7 @@ if not hasattr(p2, "load_model") and importlib.util.find_spec("cnn"):
     import cnn as place
 assert hasattr(place, "load_model"), "p2.py offers no load_model(path)"
 network = place.load_model("p2_model.pkl").eval()
-with np.load("some.npz") as some, torch.no_grad():
+with np.load("some.npz", allow_pickle=False) as some, torch.no_grad():
     x = torch.from_numpy(some["images"]).permute(0, 3, 1, 2).float() / 255
     right = network(x).argmax(1).numpy() == some["labels"]
 print("right", 100 * right.mean())

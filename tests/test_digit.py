@@ -37,6 +37,7 @@ def test_what_is_no_stroke_is_named(text):
 @settings(deadline=None, max_examples=40)
 @given(st.lists(POINTS, min_size=1, max_size=3), st.integers(0, 50), st.integers(1, 2))
 @example([[(0, 0)], [(0, 4), (3, 4)]], 0, 1)  # its dot would leave the image
+@example([[(0, 0)], [(4, 0), (4, 5)]], 0, 1)  # its dot would not, as it is narrow
 def test_a_drawing_fills_the_box_wherever_and_however_large_it_was_drawn(strokes, shift, scale):
     strokes = [np.array(points, dtype=float) for points in strokes]
     image = digit.as_mnist(strokes)

@@ -43,7 +43,7 @@ def as_mnist(strokes):
     scale = (BOX - 2 * PEN) / max(*(high - low), 1.0)
     middle = (SIZE - 1) / 2
     placed = [(stroke - (low + high) / 2) * scale + middle for stroke in strokes]
-    margin = (SIZE - BOX) / 2
+    margin = (SIZE - 2 * PEN - (high - low) * scale) / 2  # to the left and right, above and below
     move = np.clip(middle - np.array(_centre(_inked(placed))), -margin, margin)
     return _inked([stroke + move for stroke in placed])
 
