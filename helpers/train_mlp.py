@@ -52,7 +52,7 @@ KNOBS = {  # what each knob of the best recipe does, when turned alone
     "no momentum, 10 times the rate": {"momentum": 0.0, "lr": 3.5},
     "a tenth of the learning rate": {"lr": 0.035},
     "batches four times as large": {"batch_size": 2048},
-    "half the hidden neurons": {"hiddens": [700, 256]},
+    "half the hidden neurons": {"hiddens": [600, 256]},
 }
 CURVES = ("training_losses", "training_errors", "validation_losses", "validation_errors")
 

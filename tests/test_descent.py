@@ -138,6 +138,24 @@ def test_descents_agree_with_torch_optimizers(x0, step, beta):
         np.testing.assert_allclose(descent.descend(method, x0, step, 8, beta).x, visits, rtol=1e-9, atol=1e-11)
 
 
+def test_what_the_notebook_says_of_the_roots_of_momentum():
+    """From the walk itself and from NumPy's roots, not from the formulas of the text."""
+    bend, beta = descent.gelu_curvature(descent.minimum()), 0.9
+
+    def roots(step):
+        return np.roots([1, -(1 + beta - (1 - beta) * step * bend), beta])
+
+    assert np.isreal(roots(0.071)).all() and not np.isreal(roots(0.0711)).any()
+    assert abs(roots(0.1)) == pytest.approx(0.949, abs=5e-4) and abs(roots(1.0)) == pytest.approx(0.949, abs=5e-4)
+    assert abs(1 - 0.138 * bend) == pytest.approx(abs(roots(0.138)[0]), abs=5e-4)
+    for step, kept in ((0.1, 0.963), (1.0, 0.629)):
+        assert 1 - step * bend == pytest.approx(kept, abs=5e-4)
+    errors = descent.descend("momentum B", descent.minimum() + 1e-4, 0.1, steps=400).x - descent.minimum()
+    for t in (100, 200, 300):  # three errors in a row obey the recurrence whose characteristic equation this is
+        last = (1 + beta - (1 - beta) * 0.1 * bend) * errors[t] - beta * errors[t - 1]
+        assert errors[t + 1] == pytest.approx(last, rel=1e-3, abs=1e-9)
+
+
 def test_what_the_notebook_says_of_the_long_run():
     slow = [descent.descend(m, -3, 0.1, 600) for m in ("gradient descent", "momentum B")]
     fast = [descent.descend(m, -3, 1.0, 200) for m in ("gradient descent", "momentum B")]

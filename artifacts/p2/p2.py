@@ -43,7 +43,7 @@ FAST = {
     "part": 250,  # images that pass through the network together; on a CPU about as many as its cache holds
     "widths": [48, 160, 192],  # channels of the three groups; the first looks at most places, and pays for each
     "depth": 2,  # convolutions in each group
-    "sizes": [16, 20, 24, 28, 32, 32],  # small images first: coarse shapes are learned at a quarter of the price
+    "sizes": [16, 20, 24, 28, 32, 32],  # small images first: coarse shapes are learned at a fifth of the price
     "keep": [1.0, 1.0, 0.7, 0.6, 0.5, 0.5],  # the part of the images that is shown: the hardest, by latest loss
     "flip": True,  # mirror images: a mirrored ship is a ship
     "translate": 2,  # shifts up to so many pixels: where the ship is does not matter
@@ -324,8 +324,8 @@ def _train(options, device, rank, world, say):
                 loss, accuracy, _ = training.evaluate(run.network, *validation, precision=run.precision)
                 entry |= {"validation_loss": loss, "validation_accuracy": accuracy}
             history["epochs"].append(entry)
-            tqdm.write(epoch_line(entry, epochs), file=sys.stdout) if rank == 0 else None
             if rank == 0:
+                tqdm.write(epoch_line(entry, epochs), file=sys.stdout)
                 cnn.write_file(checkpoint, run.state() | {"history": json.dumps(history)})
                 write_json(record, history)
     if rank == 0:

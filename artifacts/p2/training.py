@@ -69,7 +69,7 @@ def memory_layout(device):
 
 
 def matrix_peak(device, dtype=torch.float32, side=1024, repeats=4):
-    """The best speed, in GFLOP/s, of `repeats` products of two side x side matrices: what no training can exceed."""
+    """The best speed, in GFLOP/s, of `repeats` products of two side x side matrices: a yardstick, no bound."""
     a = torch.ones(side, side, device=device, dtype=dtype)
     seconds = []
     for _ in range(repeats):

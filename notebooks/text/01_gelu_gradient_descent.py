@@ -159,7 +159,8 @@ Table.columns({"η": steps, "error kept a step": [1 - eta * curvature for eta in
 
 # %% [markdown]
 # Close to the minimum $\eta = 0.1$ keeps 96 % of the error at every step, $\eta = 1$ keeps 63 %, and $\eta \approx 2.7$
-# would keep almost none. At $\eta = 6$ the error grows. "Too large" is a statement about the curvature, not about $\eta$.
+# would keep almost none. At $\eta = 6$ the error grows. "Too large" is
+# a statement about $\eta$ times the curvature: it must stay below 2.
 
 # %% [markdown]
 # ## Part 1c — momentum from −3 [6 points]
@@ -224,8 +225,8 @@ Table.columns({"step": range(4), "x, descent": gd.x, "x, reading A": a.x, "x, re
 # ### When does it overtake?
 #
 # Three steps are a short race. Below, the same rules run on, and a ring marks where momentum takes
-# the lead. *Heavy ball* is the momentum of most optimizers, without
-# the factor $1-\beta$: its steps add up to about ten times as long.
+# the lead. *Heavy ball* is the momentum of PyTorch's SGD, without the factor $1-\beta$: its steps add up to about ten
+# times as long. (Adam averages as Eq. 5 does.)
 
 # %%
 rules = ("gradient descent", "momentum B", "heavy ball")
@@ -236,10 +237,16 @@ print(Table.columns({"η": ("0.1", "1"), "momentum B leads from step": leads}))
 figures.race(slow, fast)
 
 # %% [markdown]
-# With $\eta = 0.1$ momentum lags for almost four hundred steps, then wins. In the valley the gradients shrink, and now
-# the memory of larger ones helps. With $\eta = 1$ it runs past the minimum and swings back and forth (the dips are
-# crossings), while plain descent is done after eighty steps. Momentum is no free speed: it pays for inertia with a
-# slow approach, and inertia pays off where the step size is small for the curvature.
+# With $\eta = 0.1$ momentum lags for almost four hundred steps, then wins; with $\eta = 1$ it is never ahead, and plain
+# descent is done after eighty steps. Why? Near the minimum, with the curvature $\lambda = \mathrm{GELU}''(x^*)$, the error
+# of the averaged rule is a sum of two powers $r^t$, and $r$ solves
+#
+# $$r^2 - \bigl(1 + \beta - (1-\beta)\,\eta\lambda\bigr)\,r + \beta = 0.$$
+#
+# The product of the two roots is $\beta$. From $\eta = 0.071$ on they are complex: momentum swings (the dips are
+# crossings), and both have the size $\sqrt\beta = 0.949$, whatever $\eta$ is. Descent keeps $1 - \eta\lambda$ of the
+# error: 0.963 at $\eta = 0.1$, so that momentum wins in the end, and 0.629 at $\eta = 1$, so that it loses. Both are equal
+# at $\eta = (1-\sqrt\beta)/\lambda = 0.138$.
 
 # %% [markdown]
 # ## Explore
@@ -281,7 +288,8 @@ explore.race(x0=-3.0, n=20)
 #
 # A number is believed here only if a second route leads to it. The gradient: the formula against a central difference.
 # The minimum: a closed form against 20,000 small steps. With $z = 1.702\,x^*$, divide $\mathrm{GELU}'(x^*) = 0$ by
-# $\sigma(z)$ and multiply by $1+e^z$: what is left is $1 + z + e^z = 0$. Put $u = -(1+z)$, and it reads $u\,e^u = 1/e$.
+# $\sigma(z)$ and multiply by $1+e^z$: what is left is $1 + z + e^z = 0$. Put $u = -(1+z)$: then $u = e^z$ and
+# $z = -1-u$, so that $u = e^{-1-u}$, that is $u\,e^u = 1/e$.
 # Lambert's $W$ is the function that solves $u\,e^u = y$, by $u = W(y)$. Hence
 #
 # $$x^* = -\frac{1+W(1/e)}{1.702}.$$
@@ -312,7 +320,7 @@ print(f"GELU(x*) = {descent.gelu(descent.minimum()):.9f}")
 # 2. From 0 with η = 0.1: −0.0500, −0.0958, −0.1376. With η = 1: −0.5000, −0.6208, −0.6765.
 # 3. From −3 three steps of momentum and of descent agree to four decimals, and momentum is behind.
 # 4. Descent near a minimum is stable for η below 2 over the curvature, here 5.395.
-# 5. Momentum pays in the valley with small steps, and overshoots with large ones.
+# 5. Averaged momentum keeps √β of the error a step: better than descent for η below 0.138, worse above.
 #
 # **Next:** [02 · Logic gates as the smallest MLPs](02_logic_gates.ipynb). **Sources:** Hendrycks and Gimpel,
 # [*Gaussian Error Linear Units*](https://arxiv.org/abs/1606.08415) (2016); Goh,

@@ -253,15 +253,17 @@ Table.columns({"s": s, "z without biases": without_biases, "z with skips": skipp
 # %% [markdown]
 # ### How soft may the hidden neurons be?
 #
-# Let the hidden weights be $k$. How much larger is $h_1 - h_2$ at $s = 1$ than at its neighbours? With $u = e^{-k/2}$ the
-# sigmoids combine to
+# Let the hidden weights be $k$. How much larger is $h_1 - h_2$ at $s = 1$ than at its neighbours? At $s=1$ it is
+# $\sigma(\tfrac{k}{2})-\sigma(-\tfrac{k}{2})=2\sigma(\tfrac{k}{2})-1$; at $s=0$, and at $s=2$, it is
+# $\sigma(-\tfrac{k}{2})-\sigma(-\tfrac{3k}{2})=\sigma(\tfrac{3k}{2})-\sigma(\tfrac{k}{2})$. Put $u=e^{-k/2}$: with
+# $\sigma(\tfrac{k}{2})=1/(1+u)$, $\sigma(\tfrac{3k}{2})=1/(1+u^3)$ and $1+u^3=(1+u)(1-u+u^2)$ the difference is
 #
-# $$3\,\sigma\!\left(\tfrac k2\right) - \sigma\!\left(\tfrac{3k}2\right) - 1 = \frac{(1-u)^3}{1+u^3} > 0
+# $$3\,\sigma(\tfrac{k}{2})-\sigma(\tfrac{3k}{2})-1=\frac{(1-u)^3}{1+u^3}>0
 # \quad\text{for every } k > 0.$$
 #
 # So XOR works with hidden neurons as soft as you like. With output weights $1, -1$ and the best bias the margin is half
 # of this, 0.322 at $k = 4$. (The network above has output weights twice as large and the round bias $-1$; hence its
-# 0.5232.) The margin shrinks like $k^3$: as $k \to 0$ the sigmoid becomes a straight line, and straight lines fold
+# 0.5232.) For small $k$ we have $1 - u \approx \tfrac k2$, and the margin is about $k^3/32$: as $k \to 0$ the sigmoid becomes a straight line, and straight lines fold
 # nothing.
 
 # %%

@@ -143,7 +143,7 @@ check("4b", possible, stride)
 # ### Worked
 #
 # $(4 + 2\cdot 1 - 2)/s + 1 = 4$ gives $4/s = 3$, hence $s = 4/3$. A window moves by whole cells, so **no**: no stride
-# makes the output as large as $F$. Below is every stride along one axis. Each bar is one position of the window.
+# makes the output as large as $F$. Below are the strides 1 to 4 along one axis. Each bar is one position of the window.
 
 # %%
 figures.window_tape(4, kernel_size=2, padding=1, strides=(1, 2, 3, 4))
@@ -324,8 +324,8 @@ figures.filtered_picture(picture, name)
 #   opposite; the length of both answers is the strength of the edge.
 # - **Pooling**: the mean keeps the tone of a block, the maximum only its brightest cell.
 #
-# Nobody draws filters for the network of notebook [06](06_pytorch_cnn_on_cifar10.ipynb): it finds its own, by gradient
-# descent.
+# Nobody draws the filters of the network of notebook [06](06_pytorch_cnn_on_cifar10.ipynb): the first are computed from
+# the images, all others it finds by gradient descent.
 #
 # ### Why blur before you throw pixels away
 
