@@ -316,10 +316,10 @@ print(f"{20 * right:.0f} of 20 right; the loss fell to {losses[-1]:.2f}")
 # <!-- /worked -->
 # <!-- student:
 # Train it on `images` and `labels`, and choose between networks on some of these that you set aside: the test images are
-# read once, at the end. Guessing gets 10 %. Three groups of narrow convolutions pass 70 % after two epochs, half a minute on
-# two cores, if the first epoch shows the images shrunk to 16×16: coarse shapes can be learned there at a fifth of the full
-# price. More width and more patience do the rest. Graded notebooks are run anew from the top, within two minutes of
-# computing: train in another place, and load the network here.
+# read once, at the end. Guessing gets 10 %. The example, with narrow groups and the optimizer *Muon*, passes 70 % after two
+# epochs, half a minute on two cores; its first epoch shows images shrunk to 16×16, as coarse shapes can be learned there at
+# a fifth of the full price. More width and more patience do the rest. Graded notebooks are run anew from the top, within
+# two minutes of computing: train in another place, and load the network here.
 # -->
 
 # %% tags=["nbval-ignore-output"]
